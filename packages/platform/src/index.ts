@@ -1,0 +1,10 @@
+export { systemClock, sleep } from './clock.js';
+export type { Clock, Timer } from './clock.js';
+export { systemRandom, hexId } from './random.js';
+export type { Random } from './random.js';
+export { jsonLogger, silentLogger } from './logger.js';
+export type { Logger, LogLevel, LogFields } from './logger.js';
+export { Background } from './lifecycle.js';
+export type { Service } from './lifecycle.js';
+export { systemNetwork } from './network.js';
+export type { Network, HostPort, TlsOptions } from './network.js';

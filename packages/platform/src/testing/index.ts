@@ -1,0 +1,3 @@
+export { SimulatedClock } from './simulated-clock.js';
+export { seededRandom } from './seeded-random.js';
+export { pipeNetwork } from './pipe-network.js';

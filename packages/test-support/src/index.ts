@@ -1,0 +1,6 @@
+export { freePort } from './free-port.js';
+export { temporaryFolder } from './temporary-folder.js';
+export { run } from './process.js';
+export type { Running, RunOptions } from './process.js';
+export { rabbitMqMissing, shareRabbitMq, startRabbitMq } from './rabbitmq.js';
+export type { RabbitMq } from './rabbitmq.js';

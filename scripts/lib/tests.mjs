@@ -1,0 +1,49 @@
+import { spawn } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
+import { root } from './run.mjs';
+
+/** Tests that start foreign programs or whole deployments; all others also belong to `npm run check`. */
+const isPeerTest = (file) => file.endsWith('.peer.test.ts');
+
+/** Every test file of the checkout. */
+export function testFiles({ peers }) {
+  const folders = readdirSync(`${root}packages`).map((name) => `packages/${name}/test`);
+  return [...folders, 'tests/src']
+    .flatMap(filesBelow)
+    .filter((file) => file.endsWith('.test.ts') && (peers || !isPeerTest(file)))
+    .toSorted();
+}
+
+/** Runs test files from their sources, each in a process of its own; resolves with the counts. */
+export function runTests(files, { env = {}, concurrency = 2 } = {}) {
+  const args = ['--import', 'tsx', '--conditions=source', '--test', `--test-concurrency=${concurrency}`];
+  const reporter = ['--test-reporter=./scripts/lib/reporter.mjs', '--test-reporter-destination=stdout'];
+  const child = spawn(process.execPath, [...args, ...reporter, ...files], {
+    cwd: root,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  return new Promise((resolve, reject) => {
+    let last = '';
+    child.stdout.setEncoding('utf8').on('data', (text) => {
+      const lines = (last + text).split('\n');
+      last = lines.pop() ?? '';
+      for (const line of lines) {
+        if (line.startsWith('{"counts":')) resolve(JSON.parse(line).counts);
+        else process.stdout.write(`${line}\n`);
+      }
+    });
+    child.once('error', reject);
+    child.once('close', () => reject(new Error('the test runner ended without a count')));
+  });
+}
+
+function filesBelow(folder) {
+  try {
+    return readdirSync(`${root}${folder}`, { recursive: true }).map((name) => path.join(folder, String(name)));
+  } catch (error) {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  }
+}

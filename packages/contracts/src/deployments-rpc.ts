@@ -1,3 +1,4 @@
+import type { ApplicationDefinition } from './application.js';
 import type { DeploymentAction, DeploymentEvent } from './deployment.js';
 
 /**
@@ -50,6 +51,8 @@ export interface DeploymentService {
   readonly properties: Readonly<Record<string, unknown>>;
   /** The package it came in; `digest` is SHA-256 (hexadecimal) of the archive at `filesUrl` + `path`. */
   readonly package: { readonly id: string; readonly digest: string; readonly path: string };
+  /** `application.yaml` of the package, parsed and checked when it was imported. Plans are made from this. */
+  readonly definition: ApplicationDefinition;
 }
 export interface DeploymentMachine {
   readonly id: string;

@@ -40,3 +40,16 @@ export {
   resultsMailbox,
   tasksMailbox,
 } from './names.js';
+export { applicationSchema, stageName } from './application.js';
+export type {
+  ApplicationDefinition,
+  FileDefinition,
+  RoleDefinition,
+  StageDefinition,
+  StepDefinition,
+} from './application.js';
+export { checkApplication, namedFiles, schemaFlaws } from './check-application.js';
+export type { Flaw } from './check-application.js';
+export { parseDuration } from './duration.js';
+export { manifestSchema, packageFormat } from './manifest.js';
+export type { PackageManifest } from './manifest.js';

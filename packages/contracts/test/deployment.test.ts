@@ -1,98 +1,73 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, it } from 'node:test';
 import { UnknownEventError, apply, decide, emptyDeployment } from '@torcello/contracts';
-import type { DeploymentEvent, DeploymentState, Intent, Outcome, Stage } from '@torcello/contracts';
+import type { DeploymentEvent, DeploymentState, Intent } from '@torcello/contracts';
 
-const db: Stage = { name: 'app/db', needs: [], machines: ['d1'], failuresMax: 0 };
-const web: Stage = { name: 'app/web', needs: ['app/db'], machines: ['w1', 'w2'], failuresMax: 1 };
-const accepted: DeploymentEvent = { type: 'accepted', action: 'deploy', stages: [db, web] };
-
-const scheduled = (machine: string, stage: Stage): DeploymentEvent => ({
+const accepted: DeploymentEvent = {
+  type: 'accepted',
+  action: 'deploy',
+  stages: [
+    { name: 'a/db', needs: [], machines: ['m1'], failuresMax: 0 },
+    { name: 'a/web', needs: ['a/db'], machines: ['m2', 'm3'], failuresMax: 1 },
+  ],
+};
+const scheduled = (planId: string, machine: string, stage: string): DeploymentEvent => ({
   type: 'planScheduled',
-  plan: { planId: `plan-${machine}`, machine, stage: stage.name, digest: 'd' },
+  plan: { planId, machine, stage, digest: '0'.repeat(64) },
 });
-const stored = (machine: string): DeploymentEvent => ({ type: 'planStored', planId: `plan-${machine}`, storedAtMs: 1 });
-const ended = (machine: string, outcome: Outcome = 'succeeded'): DeploymentEvent => ({
+const stored = (planId: string): DeploymentEvent => ({ type: 'planStored', planId, storedAtMs: 1 });
+const ended = (planId: string, outcome: 'succeeded' | 'failed'): DeploymentEvent => ({
   type: 'planEnded',
-  planId: `plan-${machine}`,
+  planId,
   outcome,
 });
-const after = (...events: readonly DeploymentEvent[]): DeploymentState => events.reduce(apply, emptyDeployment);
-const brief = (intents: readonly Intent[]): readonly string[] =>
+const fold = (events: readonly DeploymentEvent[]): DeploymentState => events.reduce(apply, emptyDeployment);
+const names = (intents: readonly Intent[]): string[] =>
   intents.map((intent) =>
     intent.do === 'schedule'
       ? `schedule ${intent.machine}`
       : intent.do === 'post'
-        ? `post ${intent.plan.machine}`
+        ? `post ${intent.plan.planId}`
         : intent.result,
   );
 
-const dbDone = [accepted, scheduled('d1', db), stored('d1'), ended('d1')];
-const webScheduled = [...dbDone, scheduled('w1', web), scheduled('w2', web)];
+describe('a deployment', () => {
+  const db = [accepted, scheduled('p1', 'm1', 'a/db')];
+  const web = [
+    ...db,
+    stored('p1'),
+    ended('p1', 'succeeded'),
+    scheduled('p2', 'm2', 'a/web'),
+    stored('p2'),
+    scheduled('p3', 'm3', 'a/web'),
+    stored('p3'),
+  ];
+  const table: readonly (readonly [string, readonly DeploymentEvent[], readonly string[]])[] = [
+    ['schedules only stages whose needs hold', [accepted], ['schedule m1']],
+    ['posts a letter that was written and perhaps never posted', db, ['post p1']],
+    ['waits for the world', [...db, stored('p1')], []],
+    ['goes on to the next stage', [...db, stored('p1'), ended('p1', 'succeeded')], ['schedule m2', 'schedule m3']],
+    ['ends when a need failed', [...db, stored('p1'), ended('p1', 'failed')], ['failed']],
+    [
+      'bears as many failures as a stage allows',
+      [...web, ended('p2', 'failed'), ended('p3', 'succeeded')],
+      ['succeeded'],
+    ],
+    ['fails above that', [...web, ended('p2', 'failed'), ended('p3', 'failed')], ['failed']],
+    [
+      'lets the first end of a plan stay',
+      [...web, ended('p2', 'succeeded'), ended('p2', 'failed'), ended('p3', 'failed')],
+      ['succeeded'],
+    ],
+    ['ends when it was rejected', [accepted, { type: 'rejected', reason: 'no' }], ['failed']],
+    ['does nothing after its end', [...db, { type: 'finished', result: 'cancelled' }], []],
+    ['of nothing succeeds', [{ type: 'accepted', action: 'destroy', stages: [] }], ['succeeded']],
+  ];
+  for (const [says, events, expected] of table) {
+    it(says, () => assert.deepEqual(names(decide(fold(events))), expected));
+  }
 
-const cases: readonly {
-  readonly says: string;
-  readonly events: readonly DeploymentEvent[];
-  readonly then: readonly string[];
-}[] = [
-  { says: 'a stage without needs starts at once, one with needs waits', events: [accepted], then: ['schedule d1'] },
-  { says: 'a scheduled plan that is not stored is posted', events: [accepted, scheduled('d1', db)], then: ['post d1'] },
-  { says: 'a stored plan leaves nothing to do', events: [accepted, scheduled('d1', db), stored('d1')], then: [] },
-  { says: 'a stage that holds lets the next one start', events: dbDone, then: ['schedule w1', 'schedule w2'] },
-  {
-    says: 'a failed need stops what comes after it',
-    events: [...dbDone.slice(0, 3), ended('d1', 'failed')],
-    then: ['failed'],
-  },
-  {
-    says: 'a plan that ended before it was stored is not posted again',
-    events: [...webScheduled, ended('w1')],
-    then: ['post w2'],
-  },
-  {
-    says: 'one failure of a stage that allows one does not fail the deployment',
-    events: [...webScheduled, stored('w1'), stored('w2'), ended('w1', 'failed'), ended('w2')],
-    then: ['succeeded'],
-  },
-  {
-    says: 'two failures of a stage that allows one do',
-    events: [...webScheduled, stored('w1'), stored('w2'), ended('w1', 'failed'), ended('w2', 'expired')],
-    then: ['failed'],
-  },
-  {
-    says: 'a rejected deployment schedules nothing and fails',
-    events: [accepted, { type: 'rejected', reason: 'r' }],
-    then: ['failed'],
-  },
-  {
-    says: 'a rejected deployment waits for the plans that run',
-    events: [accepted, scheduled('d1', db), stored('d1'), { type: 'rejected', reason: 'r' }],
-    then: [],
-  },
-  {
-    says: 'a finished deployment decides nothing',
-    events: [...dbDone, { type: 'finished', result: 'failed' }],
-    then: [],
-  },
-  {
-    says: 'a deployment without stages has succeeded',
-    events: [{ type: 'accepted', action: 'destroy', stages: [] }],
-    then: ['succeeded'],
-  },
-];
-for (const { says, events, then } of cases) {
-  test(says, () => assert.deepEqual(brief(decide(after(...events))), then));
-}
-
-test('the first end of a plan stays', () => {
-  const state = after(...webScheduled, ended('w1', 'expired'), ended('w1', 'succeeded'));
-  assert.equal(state.plans.find((plan) => plan.machine === 'w1')?.outcome, 'expired');
-});
-
-test('an event of a newer release is refused by its name', () => {
-  const event = { type: 'paused' } as unknown as DeploymentEvent;
-  assert.throws(
-    () => apply(emptyDeployment, event),
-    (error) => error instanceof UnknownEventError && error.eventType === 'paused',
-  );
+  it('is not folded with an event of a newer release', () => {
+    assert.throws(() => fold([accepted, { type: 'exploded' } as unknown as DeploymentEvent]), UnknownEventError);
+  });
 });

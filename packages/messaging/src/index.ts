@@ -1,5 +1,6 @@
 export { MessagingError, errorCodes, isMessagingError } from './errors.js';
 export type { ErrorCode, Radius } from './errors.js';
+export { limits } from './limits.js';
 export type {
   Capabilities,
   ConnectOptions,
@@ -15,4 +16,33 @@ export type {
   Topology,
   TopologyOptions,
 } from './driver.js';
+export { describeTransportUrl, parseTransportUrl } from './transport-url.js';
 export type { TransportHost, TransportUrl } from './transport-url.js';
+export { connect } from './transport/connect.js';
+export type {
+  ConsumeOptions,
+  EnsureOptions,
+  OperationOptions,
+  PublishOptions,
+  Subscription,
+  Transport,
+  TransportOptions,
+  TransportState,
+} from './transport/transport.js';
+export { memoryDriver } from './memory/driver.js';
+export type { Target } from './rpc/target.js';
+export { rpcClient } from './rpc/client.js';
+export type { Arguments, CallOptions, CastOptions, RpcClient, RpcClientOptions } from './rpc/client.js';
+export { rpcServer } from './rpc/server.js';
+export type { RpcServerOptions } from './rpc/server.js';
+export type { Endpoint, IncomingCall, Method } from './rpc/endpoint.js';
+export { RemoteFailure } from './rpc/failure.js';
+export type { RemoteErrorDetails } from './rpc/failure.js';
+export { isVersionCompatible } from './rpc/version.js';
+export { mailboxes } from './mailbox/mailboxes.js';
+export type { Mailboxes, MailboxesOptions, MailboxOptions } from './mailbox/mailboxes.js';
+export type { Letter, OutgoingLetter, Receipt } from './mailbox/letter.js';
+export type { ReadOptions } from './mailbox/reading.js';
+export type { InventoryLetter, MailboxEnd } from './mailbox/closing.js';
+export { memoryLedger } from './mailbox/ledger.js';
+export type { LetterRecord, MailboxLedger, MailboxRecord } from './mailbox/ledger.js';

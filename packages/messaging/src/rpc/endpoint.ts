@@ -1,0 +1,70 @@
+import { dispatcherModule, RemoteFailure } from './failure.js';
+import type { Request } from './request.js';
+import { defaultVersion, isVersionCompatible } from './version.js';
+
+/** What a method learns about the request besides its arguments. */
+export interface IncomingCall {
+  /** What the caller sent along with every request: user, request id, … */
+  readonly context: Readonly<Record<string, unknown>>;
+  /** Aborted when nobody waits for the answer any more, or the server's grace at `stop` is over. */
+  readonly signal: AbortSignal;
+  /** Milliseconds that the caller still waits; undefined for casts and callers that do not say (Python). */
+  remainingMs(): number | undefined;
+  /** Nobody waits for an answer. */
+  readonly isCast: boolean;
+}
+
+/** A method; what it returns is the result, what it throws travels as the failure (see `RemoteFailure`). */
+export type Method = (args: Readonly<Record<string, unknown>>, call: IncomingCall) => unknown;
+
+/** A group of methods that a server offers under a namespace and version. */
+export interface Endpoint {
+  readonly target?: {
+    readonly namespace?: string;
+    /** Default 1.0. */
+    readonly version?: string;
+    /** Further namespaces that it answers to. */
+    readonly legacyNamespaces?: readonly (string | undefined)[];
+  };
+  /** Names that begin with an underscore are private and never called. */
+  readonly methods: Readonly<Record<string, Method>>;
+}
+
+/**
+ * The first method that fits a request.
+ * @throws RemoteFailure NoSuchMethod or UnsupportedVersion, as oslo.messaging's dispatcher answers (oslo 1.6).
+ */
+export function findMethod(endpoints: readonly Endpoint[], request: Request): Method {
+  const { method: name, version = defaultVersion } = request;
+  if (name.startsWith('_')) throw noSuchMethod(name);
+  const fitting = endpoints.filter((endpoint) => serves(endpoint, request.namespace, version));
+  const endpoint = fitting.find(({ methods }) => Object.hasOwn(methods, name));
+  const method = endpoint?.methods[name];
+  if (method !== undefined) return method;
+  throw fitting.length > 0 ? noSuchMethod(name) : unsupportedVersion(name, version);
+}
+
+function serves(endpoint: Endpoint, namespace: string | undefined, version: string): boolean {
+  const { target = {} } = endpoint;
+  const namespaces = [target.namespace, ...(target.legacyNamespaces ?? [])];
+  return namespaces.includes(namespace) && offers(target.version ?? defaultVersion, version);
+}
+
+/** A version that is none, sent by a stranger, is one that nobody offers. */
+function offers(implemented: string, requested: string): boolean {
+  try {
+    return isVersionCompatible(implemented, requested);
+  } catch {
+    return false;
+  }
+}
+
+function noSuchMethod(name: string): RemoteFailure {
+  const message = `Endpoint does not support RPC method ${name}`;
+  return new RemoteFailure({ class: 'NoSuchMethod', module: dispatcherModule, message });
+}
+
+function unsupportedVersion(name: string, version: string): RemoteFailure {
+  const message = `Endpoint does not support RPC version ${version}. Attempted method: ${name}`;
+  return new RemoteFailure({ class: 'UnsupportedVersion', module: dispatcherModule, message });
+}

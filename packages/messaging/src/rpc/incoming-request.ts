@@ -1,0 +1,69 @@
+import type { Clock, Timer } from '@torcello/platform';
+import type { Delivery } from '../driver.js';
+import { limits } from '../limits.js';
+import type { IncomingCall } from './endpoint.js';
+import { decodeRequest, remainingHeader, type Request } from './request.js';
+
+/** One request in the hands of a server: the delivery, what it says, and how long its caller waits. */
+export class IncomingRequest {
+  readonly request: Request;
+  readonly receivedAtMs: number;
+  /** The delivery that settles it; a later copy of the same request takes the place of an earlier one. */
+  delivery: Delivery;
+  readonly #clock: Clock;
+  readonly #controller = new AbortController();
+  readonly #timers = new Set<Timer>();
+
+  /** @throws UNDECODABLE */
+  constructor(delivery: Delivery, clock: Clock) {
+    this.delivery = delivery;
+    this.request = decodeRequest(delivery.message);
+    this.#clock = clock;
+    this.receivedAtMs = clock.monotonicMs();
+  }
+
+  get remainingMs(): number | undefined {
+    const announced = this.delivery.message.headers[remainingHeader];
+    if (typeof announced !== 'number' || this.request.reply === undefined) return undefined;
+    return Math.max(0, announced - (this.#clock.monotonicMs() - this.receivedAtMs));
+  }
+
+  /** What the method gets to see; from now on its signal follows the caller's patience. */
+  open(): IncomingCall {
+    const { context, reply } = this.request;
+    const remainingMs = this.remainingMs;
+    if (remainingMs !== undefined)
+      this.#timers.add(this.#clock.after(remainingMs, () => this.abort('the caller waits no longer')));
+    return {
+      context,
+      signal: this.#controller.signal,
+      isCast: reply === undefined,
+      remainingMs: () => this.remainingMs,
+    };
+  }
+
+  /** Calls `beat` as often as the caller asked for it, until it answers false or the request is closed (oslo 1.11). */
+  beatEvery(beat: () => Promise<boolean>): void {
+    const monitorMs = this.request.reply?.monitorMs;
+    if (monitorMs === undefined || monitorMs < limits.callMonitorMsMin) return;
+    const timer = this.#clock.after(monitorMs / 2, () => {
+      this.#timers.delete(timer);
+      void beat().then((isHeard) => {
+        if (isHeard && !this.#isClosed) this.beatEvery(beat);
+      });
+    });
+    this.#timers.add(timer);
+  }
+
+  abort(why: string): void {
+    this.#controller.abort(new Error(why));
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const timer of this.#timers) timer.cancel();
+    this.#timers.clear();
+  }
+
+  #isClosed = false;
+}

@@ -1,0 +1,100 @@
+import type { IncomingMessage } from '../driver.js';
+import { MessagingError } from '../errors.js';
+import { decodeEnvelope, encodeEnvelope, type Payload } from '../wire/envelope.js';
+
+/** Header in which our clients send the milliseconds that a call has left; clocks of two machines differ. */
+export const remainingHeader = 'torcello-remaining-ms';
+
+/** A request as it travels (oslo 1.5). */
+export interface Request {
+  readonly method: string;
+  readonly args: Readonly<Record<string, unknown>>;
+  readonly namespace: string | undefined;
+  readonly version: string | undefined;
+  readonly context: Readonly<Record<string, unknown>>;
+  /** New for every send; servers drop repeats by it. */
+  readonly uniqueId: string | undefined;
+  /** Undefined for casts. */
+  readonly reply: ReplyAddress | undefined;
+}
+
+export interface ReplyAddress {
+  readonly messageId: string;
+  readonly queue: string;
+  /** The caller wants signs of life, and gives up after so long without one. */
+  readonly monitorMs: number | undefined;
+  /** The caller wants to hear that the request was taken up. */
+  readonly wantsAcceptance: boolean;
+}
+
+const contextPrefix = '_context_';
+
+export function encodeRequest(request: Request): Uint8Array {
+  const { method, args, namespace, version, reply, uniqueId } = request;
+  return encodeEnvelope({
+    method,
+    args,
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(version === undefined ? {} : { version }),
+    ...(reply === undefined ? {} : encodeReplyAddress(reply)),
+    _unique_id: uniqueId,
+    ...encodeContext(request.context),
+  });
+}
+
+/** @throws UNDECODABLE */
+export function decodeRequest(message: IncomingMessage): Request {
+  const payload = decodeEnvelope(message);
+  const { method, args } = payload;
+  if (typeof method !== 'string') throw new MessagingError('UNDECODABLE', 'a request names no method');
+  return {
+    method,
+    args: isObject(args) ? args : {},
+    namespace: text(payload, 'namespace'),
+    version: text(payload, 'version'),
+    context: decodeContext(payload),
+    uniqueId: text(payload, '_unique_id'),
+    reply: decodeReplyAddress(payload),
+  };
+}
+
+/** The context, flattened by one level into the payload. */
+export function encodeContext(context: Readonly<Record<string, unknown>>): Payload {
+  return Object.fromEntries(Object.entries(context).map(([name, value]) => [`${contextPrefix}${name}`, value]));
+}
+
+/** The context without `client_timeout`, which Python adds for itself. */
+export function decodeContext(payload: Payload): Payload {
+  const entries = Object.entries(payload)
+    .filter(([name]) => name.startsWith(contextPrefix))
+    .map(([name, value]) => [name.slice(contextPrefix.length), value] as const);
+  return Object.fromEntries(entries.filter(([name]) => name !== 'client_timeout'));
+}
+
+function encodeReplyAddress(reply: ReplyAddress): Payload {
+  return {
+    _msg_id: reply.messageId,
+    _reply_q: reply.queue,
+    _timeout: reply.monitorMs === undefined ? null : Math.ceil(reply.monitorMs / 1000),
+    ...(reply.wantsAcceptance ? { _accept: true } : {}),
+  };
+}
+
+function decodeReplyAddress(payload: Payload): ReplyAddress | undefined {
+  const messageId = text(payload, '_msg_id');
+  const queue = text(payload, '_reply_q');
+  // An id without a queue cannot be answered: it is a cast for all that one can do.
+  if (messageId === undefined || queue === undefined) return undefined;
+  const seconds = payload['_timeout'];
+  const monitorMs = typeof seconds === 'number' && seconds > 0 ? Math.trunc(seconds) * 1000 : undefined;
+  return { messageId, queue, monitorMs, wantsAcceptance: payload['_accept'] === true };
+}
+
+function text(payload: Payload, name: string): string | undefined {
+  const value = payload[name];
+  return typeof value === 'string' ? value : undefined;
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,94 @@
+import { hexId, type Logger, type Random } from '@torcello/platform';
+import type { DriverConnection, IncomingMessage } from '../driver.js';
+import { isMessagingError, type MessagingError } from '../errors.js';
+import { limits } from '../limits.js';
+import { orAborted } from './deadline.js';
+import { decodeReply, type Reply } from '../wire/reply.js';
+
+/** Who waits for the answer to one call. */
+export interface ReplyWaiter {
+  /** Called for the answer, and before it for every sign of life. */
+  onReply(reply: Reply): void;
+  /** No answer can come any more. */
+  onEnd(error: MessagingError): void;
+}
+
+/**
+ * The one place where answers to a transport's calls arrive: a queue with a name of its own, opened at the first call,
+ * kept by name over reconnects, and a table of who waits for which answer. Late and unknown answers are dropped.
+ */
+export class ReplyDesk {
+  readonly #name: string;
+  readonly #connection: (signal: AbortSignal) => Promise<DriverConnection>;
+  readonly #logger: Logger;
+  readonly #waiters = new Map<string, ReplyWaiter>();
+  #opening: Promise<void> | undefined;
+  #openOn: DriverConnection | undefined;
+
+  constructor(options: {
+    readonly random: Random;
+    readonly logger: Logger;
+    readonly connection: (signal: AbortSignal) => Promise<DriverConnection>;
+  }) {
+    this.#connection = options.connection;
+    this.#name = `reply_${hexId(options.random)}`;
+    this.#logger = options.logger;
+  }
+
+  /** The queue's name; it is open when this resolves. @throws ABORTED, CLOSED, or what the driver says. */
+  async address(signal: AbortSignal): Promise<string> {
+    for (;;) {
+      const connection = await this.#connection(signal);
+      try {
+        await orAborted(this.#openOnce(connection), signal);
+        return this.#name;
+      } catch (error) {
+        if (!isMessagingError(error, 'CONNECTION_LOST')) throw error;
+        await orAborted(connection.closed, signal);
+      }
+    }
+  }
+
+  /** After a reconnect: opens the queue again, if it ever was. */
+  async restore(connection: DriverConnection): Promise<void> {
+    if (this.#opening !== undefined) await this.#openOnce(connection);
+  }
+
+  /** Registers who waits for the answers to a message; the answer of this function ends that. */
+  expect(messageId: string, waiter: ReplyWaiter): () => void {
+    this.#waiters.set(messageId, waiter);
+    return () => void this.#waiters.delete(messageId);
+  }
+
+  /** Tells everybody that no answer will come. */
+  end(error: MessagingError): void {
+    for (const waiter of this.#waiters.values()) waiter.onEnd(error);
+    this.#waiters.clear();
+  }
+
+  #openOnce(connection: DriverConnection): Promise<void> {
+    if (this.#openOn !== connection || this.#opening === undefined) {
+      this.#openOn = connection;
+      this.#opening = this.#open(connection);
+    }
+    return this.#opening;
+  }
+
+  async #open(connection: DriverConnection): Promise<void> {
+    try {
+      await connection.openReplies(this.#name, limits.transientQueueMs, (message) => this.#onMessage(message));
+    } catch (error) {
+      this.#openOn = undefined;
+      throw error;
+    }
+  }
+
+  #onMessage(message: IncomingMessage): void {
+    try {
+      const reply = decodeReply(message);
+      this.#waiters.get(reply.messageId)?.onReply(reply);
+    } catch (error) {
+      this.#logger.warn('an answer could not be read and was dropped', { error });
+    }
+  }
+}

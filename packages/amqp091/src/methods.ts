@@ -1,0 +1,258 @@
+/**
+ * Every method of AMQP 0-9-1 with RabbitMQ's extensions, as data: the one place that knows the protocol's numbers. The
+ * order of `fields` is the order on the wire; a field named `reserved…` is written as zero and skipped when read.
+ * Types, encoder, decoder and direction checks are all derived from here.
+ */
+export const methodTable = {
+  'connection.start': {
+    ids: [10, 10],
+    from: 'server',
+    fields: {
+      versionMajor: 'octet',
+      versionMinor: 'octet',
+      serverProperties: 'table',
+      mechanisms: 'longtext',
+      locales: 'longtext',
+    },
+  },
+  'connection.start-ok': {
+    ids: [10, 11],
+    from: 'client',
+    fields: { clientProperties: 'table', mechanism: 'shortstr', response: 'longstr', locale: 'shortstr' },
+  },
+  'connection.secure': { ids: [10, 20], from: 'server', fields: { challenge: 'longstr' } },
+  'connection.secure-ok': { ids: [10, 21], from: 'client', fields: { response: 'longstr' } },
+  'connection.tune': {
+    ids: [10, 30],
+    from: 'server',
+    fields: { channelMax: 'short', frameMax: 'long', heartbeat: 'short' },
+  },
+  'connection.tune-ok': {
+    ids: [10, 31],
+    from: 'client',
+    fields: { channelMax: 'short', frameMax: 'long', heartbeat: 'short' },
+  },
+  'connection.open': {
+    ids: [10, 40],
+    from: 'client',
+    fields: { virtualHost: 'shortstr', reserved1: 'shortstr', reserved2: 'bit' },
+  },
+  'connection.open-ok': { ids: [10, 41], from: 'server', fields: { reserved1: 'shortstr' } },
+  'connection.close': {
+    ids: [10, 50],
+    from: 'both',
+    fields: { replyCode: 'short', replyText: 'shortstr', classId: 'short', methodId: 'short' },
+  },
+  'connection.close-ok': { ids: [10, 51], from: 'both', fields: {} },
+  'connection.blocked': { ids: [10, 60], from: 'server', fields: { reason: 'shortstr' } },
+  'connection.unblocked': { ids: [10, 61], from: 'server', fields: {} },
+  'connection.update-secret': {
+    ids: [10, 70],
+    from: 'client',
+    fields: { newSecret: 'longstr', reason: 'shortstr' },
+  },
+  'connection.update-secret-ok': { ids: [10, 71], from: 'server', fields: {} },
+
+  'channel.open': { ids: [20, 10], from: 'client', fields: { reserved1: 'shortstr' } },
+  'channel.open-ok': { ids: [20, 11], from: 'server', fields: { reserved1: 'longstr' } },
+  'channel.flow': { ids: [20, 20], from: 'both', fields: { active: 'bit' } },
+  'channel.flow-ok': { ids: [20, 21], from: 'both', fields: { active: 'bit' } },
+  'channel.close': {
+    ids: [20, 40],
+    from: 'both',
+    fields: { replyCode: 'short', replyText: 'shortstr', classId: 'short', methodId: 'short' },
+  },
+  'channel.close-ok': { ids: [20, 41], from: 'both', fields: {} },
+
+  'access.request': {
+    ids: [30, 10],
+    from: 'client',
+    fields: { realm: 'shortstr', exclusive: 'bit', passive: 'bit', active: 'bit', write: 'bit', read: 'bit' },
+  },
+  'access.request-ok': { ids: [30, 11], from: 'server', fields: { reserved1: 'short' } },
+
+  'exchange.declare': {
+    ids: [40, 10],
+    from: 'client',
+    fields: {
+      reserved1: 'short',
+      exchange: 'shortstr',
+      type: 'shortstr',
+      passive: 'bit',
+      durable: 'bit',
+      autoDelete: 'bit',
+      internal: 'bit',
+      noWait: 'bit',
+      arguments: 'table',
+    },
+  },
+  'exchange.declare-ok': { ids: [40, 11], from: 'server', fields: {} },
+  'exchange.delete': {
+    ids: [40, 20],
+    from: 'client',
+    fields: { reserved1: 'short', exchange: 'shortstr', ifUnused: 'bit', noWait: 'bit' },
+  },
+  'exchange.delete-ok': { ids: [40, 21], from: 'server', fields: {} },
+  'exchange.bind': {
+    ids: [40, 30],
+    from: 'client',
+    fields: {
+      reserved1: 'short',
+      destination: 'shortstr',
+      source: 'shortstr',
+      routingKey: 'shortstr',
+      noWait: 'bit',
+      arguments: 'table',
+    },
+  },
+  'exchange.bind-ok': { ids: [40, 31], from: 'server', fields: {} },
+  'exchange.unbind': {
+    ids: [40, 40],
+    from: 'client',
+    fields: {
+      reserved1: 'short',
+      destination: 'shortstr',
+      source: 'shortstr',
+      routingKey: 'shortstr',
+      noWait: 'bit',
+      arguments: 'table',
+    },
+  },
+  'exchange.unbind-ok': { ids: [40, 51], from: 'server', fields: {} },
+
+  'queue.declare': {
+    ids: [50, 10],
+    from: 'client',
+    fields: {
+      reserved1: 'short',
+      queue: 'shortstr',
+      passive: 'bit',
+      durable: 'bit',
+      exclusive: 'bit',
+      autoDelete: 'bit',
+      noWait: 'bit',
+      arguments: 'table',
+    },
+  },
+  'queue.declare-ok': {
+    ids: [50, 11],
+    from: 'server',
+    fields: { queue: 'shortstr', messageCount: 'long', consumerCount: 'long' },
+  },
+  'queue.bind': {
+    ids: [50, 20],
+    from: 'client',
+    fields: {
+      reserved1: 'short',
+      queue: 'shortstr',
+      exchange: 'shortstr',
+      routingKey: 'shortstr',
+      noWait: 'bit',
+      arguments: 'table',
+    },
+  },
+  'queue.bind-ok': { ids: [50, 21], from: 'server', fields: {} },
+  'queue.purge': { ids: [50, 30], from: 'client', fields: { reserved1: 'short', queue: 'shortstr', noWait: 'bit' } },
+  'queue.purge-ok': { ids: [50, 31], from: 'server', fields: { messageCount: 'long' } },
+  'queue.delete': {
+    ids: [50, 40],
+    from: 'client',
+    fields: { reserved1: 'short', queue: 'shortstr', ifUnused: 'bit', ifEmpty: 'bit', noWait: 'bit' },
+  },
+  'queue.delete-ok': { ids: [50, 41], from: 'server', fields: { messageCount: 'long' } },
+  'queue.unbind': {
+    ids: [50, 50],
+    from: 'client',
+    fields: {
+      reserved1: 'short',
+      queue: 'shortstr',
+      exchange: 'shortstr',
+      routingKey: 'shortstr',
+      arguments: 'table',
+    },
+  },
+  'queue.unbind-ok': { ids: [50, 51], from: 'server', fields: {} },
+
+  'basic.qos': {
+    ids: [60, 10],
+    from: 'client',
+    fields: { prefetchSize: 'long', prefetchCount: 'short', global: 'bit' },
+  },
+  'basic.qos-ok': { ids: [60, 11], from: 'server', fields: {} },
+  'basic.consume': {
+    ids: [60, 20],
+    from: 'client',
+    fields: {
+      reserved1: 'short',
+      queue: 'shortstr',
+      consumerTag: 'shortstr',
+      noLocal: 'bit',
+      noAck: 'bit',
+      exclusive: 'bit',
+      noWait: 'bit',
+      arguments: 'table',
+    },
+  },
+  'basic.consume-ok': { ids: [60, 21], from: 'server', fields: { consumerTag: 'shortstr' } },
+  /** From the server: RabbitMQ's consumer cancel notification, always without an answer. */
+  'basic.cancel': { ids: [60, 30], from: 'both', fields: { consumerTag: 'shortstr', noWait: 'bit' } },
+  'basic.cancel-ok': { ids: [60, 31], from: 'both', fields: { consumerTag: 'shortstr' } },
+  'basic.publish': {
+    ids: [60, 40],
+    from: 'client',
+    hasContent: true,
+    fields: { reserved1: 'short', exchange: 'shortstr', routingKey: 'shortstr', mandatory: 'bit', immediate: 'bit' },
+  },
+  'basic.return': {
+    ids: [60, 50],
+    from: 'server',
+    hasContent: true,
+    fields: { replyCode: 'short', replyText: 'shortstr', exchange: 'shortstr', routingKey: 'shortstr' },
+  },
+  'basic.deliver': {
+    ids: [60, 60],
+    from: 'server',
+    hasContent: true,
+    fields: {
+      consumerTag: 'shortstr',
+      deliveryTag: 'longlong',
+      redelivered: 'bit',
+      exchange: 'shortstr',
+      routingKey: 'shortstr',
+    },
+  },
+  'basic.get': { ids: [60, 70], from: 'client', fields: { reserved1: 'short', queue: 'shortstr', noAck: 'bit' } },
+  'basic.get-ok': {
+    ids: [60, 71],
+    from: 'server',
+    hasContent: true,
+    fields: {
+      deliveryTag: 'longlong',
+      redelivered: 'bit',
+      exchange: 'shortstr',
+      routingKey: 'shortstr',
+      messageCount: 'long',
+    },
+  },
+  'basic.get-empty': { ids: [60, 72], from: 'server', fields: { reserved1: 'shortstr' } },
+  'basic.ack': { ids: [60, 80], from: 'both', fields: { deliveryTag: 'longlong', multiple: 'bit' } },
+  'basic.reject': { ids: [60, 90], from: 'client', fields: { deliveryTag: 'longlong', requeue: 'bit' } },
+  'basic.recover-async': { ids: [60, 100], from: 'client', fields: { requeue: 'bit' } },
+  'basic.recover': { ids: [60, 110], from: 'client', fields: { requeue: 'bit' } },
+  'basic.recover-ok': { ids: [60, 111], from: 'server', fields: {} },
+  'basic.nack': {
+    ids: [60, 120],
+    from: 'both',
+    fields: { deliveryTag: 'longlong', multiple: 'bit', requeue: 'bit' },
+  },
+
+  'confirm.select': { ids: [85, 10], from: 'client', fields: { noWait: 'bit' } },
+  'confirm.select-ok': { ids: [85, 11], from: 'server', fields: {} },
+
+  'tx.select': { ids: [90, 10], from: 'client', fields: {} },
+  'tx.select-ok': { ids: [90, 11], from: 'server', fields: {} },
+  'tx.commit': { ids: [90, 20], from: 'client', fields: {} },
+  'tx.commit-ok': { ids: [90, 21], from: 'server', fields: {} },
+  'tx.rollback': { ids: [90, 30], from: 'client', fields: {} },
+  'tx.rollback-ok': { ids: [90, 31], from: 'server', fields: {} },
+} as const;

@@ -40,6 +40,8 @@ export {
   resultsMailbox,
   tasksMailbox,
 } from './names.js';
+export { doorbellMethod, reportEventType } from './conductor-messages.js';
+export type { DoorbellNews, Report } from './conductor-messages.js';
 export { applicationSchema, stageName } from './application.js';
 export type {
   ApplicationDefinition,

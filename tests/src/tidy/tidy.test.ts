@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { layerViolations, readLayers } from './layers.js';
 import type { SourceFile } from './layers.js';
+import { errorsDocument, limitsDocument } from './tables.js';
 import { packageSources, read, trackedFiles } from './sources.js';
 
 const layers = readLayers(read('docs/architecture.md'));
@@ -59,3 +60,24 @@ test('no tracked file names a folder of one machine', () => {
 
 const withoutComments = (text: string): string =>
   text.replaceAll(/\/\*[\s\S]*?\*\//g, '').replaceAll(/^\s*\/\/.*$/gm, '');
+
+for (const [file, expected] of [
+  ['docs/limits.md', limitsDocument()],
+  ['docs/errors.md', errorsDocument()],
+] as const) {
+  test(`${file} equals the code (node scripts/docs.mjs writes it)`, () => {
+    assert.ok(cells(expected).length > 20, 'the code has been read');
+    assert.deepEqual(cells(read(file)), cells(expected));
+  });
+}
+
+/** What stands in the tables, whatever the formatter did to their columns. */
+function cells(markdown: string): readonly string[] {
+  const rows = markdown.split('\n').filter((line) => line.startsWith('|') && !/^\|[\s:|-]+$/.test(line));
+  return rows.map((row) =>
+    row
+      .split(/(?<!\\)\|/)
+      .map((text) => text.trim())
+      .join('|'),
+  );
+}

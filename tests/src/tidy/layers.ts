@@ -15,7 +15,7 @@ export interface SourceFile {
 
 /** Reads the layer table out of the document. */
 export function readLayers(markdown: string): ReadonlyMap<string, Layer> {
-  const rows = markdown.split('\n').filter((line) => /^\| \d \|/.test(line));
+  const rows = markdown.split('\n').filter((line) => /^\|\s*\d\s*\|/.test(line));
   return new Map(rows.map((row) => readLayer(row)).map((layer) => [layer.name, layer]));
 }
 

@@ -46,3 +46,15 @@ export type { ReadOptions } from './mailbox/reading.js';
 export type { InventoryLetter, MailboxEnd } from './mailbox/closing.js';
 export { memoryLedger } from './mailbox/ledger.js';
 export type { LetterRecord, MailboxLedger, MailboxRecord } from './mailbox/ledger.js';
+export { notifier } from './notify/notifier.js';
+export type { Notifier, NotifierOptions, Notify } from './notify/notifier.js';
+export { notificationListener } from './notify/listener.js';
+export type {
+  NotificationEndpoint,
+  NotificationHandler,
+  NotificationListenerOptions,
+  NotificationOutcome,
+} from './notify/listener.js';
+export { priorities } from './notify/notification.js';
+export type { Notification, NotificationFormat, Priority } from './notify/notification.js';
+export type { NotificationFilter, Pattern } from './notify/filter.js';

@@ -1,0 +1,186 @@
+import type { Logger, Service } from '@torcello/platform';
+import type { Delivery, Topology } from '../driver.js';
+import { MessagingError } from '../errors.js';
+import { limits } from '../limits.js';
+import { DuplicateWindow } from '../rpc/duplicate-window.js';
+import type { Target } from '../rpc/target.js';
+import type { Subscription, Transport } from '../transport/transport.js';
+import { compileFilter, type NotificationFilter } from './filter.js';
+import {
+  decodeNotification,
+  isPriority,
+  notificationTopology,
+  priorities,
+  type IncomingNotification,
+  type Notification,
+  type Priority,
+} from './notification.js';
+
+/** `requeue`: give it back, for this or another listener, and ask no further endpoint. */
+export type NotificationOutcome = 'handled' | 'requeue' | undefined;
+
+export type NotificationHandler = (
+  notification: Notification,
+  // eslint-disable-next-line typescript/no-invalid-void-type -- a handler that returns nothing has handled it
+) => NotificationOutcome | void | Promise<NotificationOutcome | void>;
+
+/** Handlers by priority. Only priorities that some endpoint handles are read at all. */
+export type NotificationEndpoint = {
+  readonly filter?: NotificationFilter;
+} & { readonly [P in Priority]?: NotificationHandler };
+
+export interface NotificationListenerOptions {
+  /** Listeners of one pool share notifications, and every pool gets all of them from its first start on. */
+  readonly pool?: string;
+  /** Whether `requeue` and a throwing handler give a notification back; default false: it is accepted and lost (oslo). */
+  readonly allowRequeue?: boolean;
+  /** Notifications fetched and not yet handled, for each queue. Default 16. */
+  readonly credit?: number;
+  readonly logger?: Logger;
+}
+
+/**
+ * Reads notifications of topics, one after the other in the order of each queue; each is accepted after its handlers.
+ * `start` makes the queues; `stop` ends after the running handler.
+ */
+export function notificationListener(
+  transport: Transport,
+  targets: readonly Target[],
+  endpoints: readonly NotificationEndpoint[],
+  options: NotificationListenerOptions = {},
+): Service {
+  return new Listener(transport, { targets, endpoints, options });
+}
+
+interface ListenerSetting {
+  readonly targets: readonly Target[];
+  readonly endpoints: readonly NotificationEndpoint[];
+  readonly options: NotificationListenerOptions;
+}
+
+class Listener implements Service {
+  readonly #transport: Transport;
+  readonly #setting: ListenerSetting;
+  readonly #logger: Logger;
+  readonly #wanted: readonly ((notification: Omit<Notification, 'priority'>) => boolean)[];
+  readonly #seen = new DuplicateWindow();
+  readonly #arrived: Delivery[] = [];
+  readonly #subscriptions: Subscription[] = [];
+  #working: Promise<void> | undefined;
+  #changing: Promise<void> = Promise.resolve();
+  #isServing = false;
+
+  constructor(transport: Transport, setting: ListenerSetting) {
+    this.#transport = transport;
+    this.#setting = setting;
+    this.#logger = setting.options.logger ?? transport.logger;
+    this.#wanted = setting.endpoints.map(({ filter = {} }) => compileFilter(filter));
+  }
+
+  start(): Promise<void> {
+    this.#changing = this.#changing.catch(() => undefined).then(() => this.#start());
+    return this.#changing;
+  }
+
+  stop(): Promise<void> {
+    this.#changing = this.#changing.catch(() => undefined).then(() => this.#stop());
+    return this.#changing;
+  }
+
+  async #start(): Promise<void> {
+    if (this.#isServing) return;
+    const topologies = this.#topologies();
+    for (const topology of topologies) await this.#transport.ensure(topology);
+    this.#isServing = true;
+    const { credit = limits.notificationCredit } = this.#setting.options;
+    const onDelivery = (delivery: Delivery): void => this.#onDelivery(delivery);
+    try {
+      for (const { source } of topologies) {
+        this.#subscriptions.push(await this.#transport.consume(source, { credit, onDelivery }));
+      }
+    } catch (error) {
+      await this.#stop();
+      throw error;
+    }
+  }
+
+  async #stop(): Promise<void> {
+    this.#isServing = false;
+    await Promise.all(this.#subscriptions.splice(0).map((subscription) => subscription.stop()));
+    for (const delivery of this.#arrived.splice(0)) delivery.release();
+    await this.#working;
+  }
+
+  /** One queue for each topic and priority, or one for everything that the pool gets (oslo 1.2). */
+  #topologies(): readonly Topology[] {
+    const { targets, endpoints, options } = this.#setting;
+    const handled = priorities.filter((priority) => endpoints.some((endpoint) => endpoint[priority] !== undefined));
+    const plain = targets.flatMap(({ topic, exchange }) => {
+      if (topic === undefined) throw new MessagingError('INVALID_TARGET', 'a notification target needs a topic');
+      return handled.map((priority) => notificationTopology(topic, priority, exchange));
+    });
+    if (options.pool === undefined) return plain;
+    const reachedBy = plain.flatMap((topology) => topology.reachedBy);
+    return [{ kind: 'shared', source: { queue: options.pool }, reachedBy, options: {} }];
+  }
+
+  #onDelivery(delivery: Delivery): void {
+    if (!this.#isServing) return void delivery.release();
+    this.#arrived.push(delivery);
+    this.#working ??= this.#work();
+  }
+
+  async #work(): Promise<void> {
+    for (let delivery = this.#arrived.shift(); delivery !== undefined; delivery = this.#arrived.shift()) {
+      await this.#settle(delivery);
+    }
+    this.#working = undefined;
+  }
+
+  async #settle(delivery: Delivery): Promise<void> {
+    const notification = this.#decode(delivery);
+    if (notification === undefined) return;
+    const { uniqueId } = notification;
+    // Unlike oslo's, a repeat is accepted: left alone it would come back for ever.
+    const isRepeat = uniqueId !== undefined && this.#seen.has(uniqueId);
+    const isRequeued = !isRepeat && (await this.#handle(notification)) === 'requeue';
+    if (isRequeued && this.#setting.options.allowRequeue === true) return void delivery.release();
+    if (uniqueId !== undefined) this.#seen.add(uniqueId);
+    delivery.accept();
+  }
+
+  #decode(delivery: Delivery): IncomingNotification | undefined {
+    try {
+      return decodeNotification(delivery.message);
+    } catch (error) {
+      this.#logger.warn('a notification could not be read and was rejected', { error, ...delivery.destination });
+      delivery.reject();
+      return undefined;
+    }
+  }
+
+  async #handle(incoming: IncomingNotification): Promise<NotificationOutcome> {
+    const { uniqueId: _, priority, ...rest } = incoming;
+    if (!isPriority(priority)) {
+      this.#logger.warn('a notification of an unknown priority was dropped', { priority, eventType: rest.eventType });
+      return 'handled';
+    }
+    const notification = { ...rest, priority };
+    for (const [at, endpoint] of this.#setting.endpoints.entries()) {
+      const handler = endpoint[priority];
+      if (handler === undefined || this.#wanted[at]?.(notification) !== true) continue;
+      if ((await this.#call(handler.bind(endpoint), notification)) === 'requeue') return 'requeue';
+    }
+    return 'handled';
+  }
+
+  async #call(handler: NotificationHandler, notification: Notification): Promise<NotificationOutcome> {
+    try {
+      return (await handler(notification)) ?? 'handled';
+    } catch (error) {
+      const { eventType, messageId } = notification;
+      this.#logger.error('a notification handler failed', { error, eventType, messageId });
+      return 'requeue';
+    }
+  }
+}

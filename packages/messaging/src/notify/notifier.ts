@@ -1,0 +1,119 @@
+import { hexId } from '@torcello/platform';
+import type { OutgoingMessage, Topology } from '../driver.js';
+import { isMessagingError } from '../errors.js';
+import type { OperationOptions, Transport } from '../transport/transport.js';
+import { jsonProperties } from '../wire/envelope.js';
+import {
+  encodeNotification,
+  notificationTopology,
+  type Notification,
+  type NotificationFormat,
+  type Priority,
+} from './notification.js';
+
+export interface NotifierOptions extends OperationOptions {
+  /** Who speaks, as in `compute.host1`. */
+  readonly publisherId: string;
+  /** Each notification goes to every topic. Default `notifications`. */
+  readonly topics?: readonly string[];
+  /** Default `openstack`. */
+  readonly exchange?: string;
+  /** Default `v2`. */
+  readonly format?: NotificationFormat;
+}
+
+/**
+ * Resolves with the broker's confirm: from then on the notification waits for its listeners, also for ones that were
+ * never there yet. Rejects as `Transport.publish` does; several topics are tried all, and the first failure is told.
+ */
+export type Notify = (
+  eventType: string,
+  payload: unknown,
+  context?: Readonly<Record<string, unknown>>,
+) => Promise<void>;
+
+/** Tells whom it may concern what happened; the method is the priority. */
+export type Notifier = Readonly<Record<Priority, Notify>>;
+
+/** A notifier, speaking for one publisher. */
+export function notifier(transport: Transport, options: NotifierOptions): Notifier {
+  const sender = new NotificationSender(transport, options);
+  const notify =
+    (priority: Priority): Notify =>
+    (eventType, payload, context = {}) =>
+      sender.send({ priority, eventType, payload, context });
+  return {
+    audit: notify('audit'),
+    debug: notify('debug'),
+    info: notify('info'),
+    warn: notify('warn'),
+    error: notify('error'),
+    critical: notify('critical'),
+    sample: notify('sample'),
+  };
+}
+
+class NotificationSender {
+  readonly #transport: Transport;
+  readonly #options: NotifierOptions;
+  /** Queues that this notifier has made sure of, so that what it sends waits for its listeners. */
+  readonly #ensured = new Map<string, Promise<void>>();
+
+  constructor(transport: Transport, options: NotifierOptions) {
+    this.#transport = transport;
+    this.#options = options;
+  }
+
+  async send(content: Pick<Notification, 'priority' | 'eventType' | 'payload' | 'context'>): Promise<void> {
+    const { publisherId, topics = ['notifications'], exchange } = this.#options;
+    const { random, clock } = this.#transport;
+    const timestamp = pythonTimestamp(clock.now());
+    const notification: Notification = { ...content, publisherId, timestamp, messageId: random.uuid() };
+    const sends = topics.map((topic) =>
+      this.#sendTo(notificationTopology(topic, content.priority, exchange), notification),
+    );
+    const failed = (await Promise.allSettled(sends)).find((outcome) => outcome.status === 'rejected');
+    if (failed?.status === 'rejected') throw failed.reason;
+  }
+
+  async #sendTo(topology: Topology, notification: Notification): Promise<void> {
+    const { format = 'v2' } = this.#options;
+    const body = encodeNotification(notification, { uniqueId: hexId(this.#transport.random), format });
+    const message: OutgoingMessage = {
+      body,
+      properties: jsonProperties,
+      headers: {},
+      persistent: true,
+      ifNobody: 'fail',
+    };
+    await this.#ensure(topology);
+    try {
+      await this.#publish(topology, message);
+    } catch (error) {
+      if (!isMessagingError(error, 'UNROUTABLE')) throw error;
+      // Somebody deleted the queue meanwhile.
+      this.#ensured.delete(topology.source.queue);
+      await this.#ensure(topology);
+      await this.#publish(topology, message);
+    }
+  }
+
+  async #publish(topology: Topology, message: OutgoingMessage): Promise<void> {
+    // Listeners drop a double by its unique id.
+    const options = { ...this.#options, resend: true };
+    for (const destination of topology.reachedBy) await this.#transport.publish(destination, message, options);
+  }
+
+  #ensure(topology: Topology): Promise<void> {
+    const { queue } = topology.source;
+    const ensured = this.#ensured.get(queue) ?? this.#transport.ensure(topology, this.#options);
+    this.#ensured.set(queue, ensured);
+    ensured.catch(() => this.#ensured.delete(queue));
+    return ensured;
+  }
+}
+
+/** `2026-01-02 03:04:05.678000`, UTC. */
+function pythonTimestamp(nowMs: number): string {
+  return new Date(nowMs).toISOString().replace('T', ' ').replace('Z', '000');
+}

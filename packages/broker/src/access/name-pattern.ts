@@ -1,0 +1,89 @@
+/**
+ * A set of names: literal names and globs in which `*` stands for any run of characters. Deliberately not a regular
+ * expression: a pattern of a stranger must not be able to burn processor time.
+ */
+export type NamePattern = readonly string[];
+
+/** Matches nothing. */
+export const noNames: NamePattern = [];
+/** Matches every name. */
+export const allNames: NamePattern = ['*'];
+
+/** Whether one of the globs covers the whole name. At most pattern length times name length steps. */
+export function matchesName(pattern: NamePattern, name: string): boolean {
+  return pattern.some((glob) => matchesGlob(glob, name));
+}
+
+function matchesGlob(glob: string, name: string): boolean {
+  let at = 0;
+  let globAt = 0;
+  let starAt = -1;
+  let resumeAt = 0;
+  while (at < name.length) {
+    if (glob[globAt] === '*') {
+      starAt = globAt++;
+      resumeAt = at;
+    } else if (glob[globAt] === name[at]) {
+      globAt++;
+      at++;
+    } else if (starAt >= 0) {
+      globAt = starAt + 1;
+      at = ++resumeAt;
+    } else return false;
+  }
+  while (glob[globAt] === '*') globAt++;
+  return globAt === glob.length;
+}
+
+const metacharacters = new Set('\\^$.|?*+()[]{}');
+
+/**
+ * Reads the few shapes of RabbitMQ's regular expressions that name a set of names plainly: `.*`, `^$` (and the empty
+ * string), `^literal$`, `^prefix.*` and `^prefix.*$`, where a literal escapes its dots. Undefined for every other one:
+ * no expression of a user is ever run.
+ */
+export function patternFromRegex(regex: string): NamePattern | undefined {
+  if (regex === '' || regex === '^$') return noNames;
+  if (regex === '.*' || regex === '^.*$' || regex === '^.*') return allNames;
+  if (!regex.startsWith('^')) return undefined;
+  const rest = regex.slice(1);
+  const [text, isPrefix] = splitEnd(rest);
+  const literal = unescapeLiteral(text);
+  if (literal === undefined || literal === '' || literal.includes('*')) return undefined;
+  return [isPrefix ? `${literal}*` : literal];
+}
+
+/** RabbitMQ's regular expression for a pattern, for display. */
+export function patternToRegex(pattern: NamePattern): string {
+  if (pattern.length === 0) return '^$';
+  const alternatives = pattern.map((glob) => Array.from(glob, escapeCharacter).join(''));
+  if (alternatives.length === 1) return alternatives[0] === '.*' ? '.*' : `^${alternatives[0]}$`;
+  return `^(${alternatives.join('|')})$`;
+}
+
+function escapeCharacter(character: string): string {
+  if (character === '*') return '.*';
+  return metacharacters.has(character) ? `\\${character}` : character;
+}
+
+/** An expression that does not end in `$` matches every continuation, as it does on RabbitMQ. */
+function splitEnd(rest: string): [string, boolean] {
+  if (rest.endsWith('.*$') && !rest.endsWith('\\.*$')) return [rest.slice(0, -3), true];
+  if (rest.endsWith('.*') && !rest.endsWith('\\.*')) return [rest.slice(0, -2), true];
+  if (rest.endsWith('$') && !rest.endsWith('\\$')) return [rest.slice(0, -1), false];
+  return [rest, true];
+}
+
+function unescapeLiteral(text: string): string | undefined {
+  let literal = '';
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at] ?? '';
+    if (character === '\\') {
+      const escaped = text[++at] ?? '';
+      if (!/^[^A-Za-z0-9]$/.test(escaped)) return undefined;
+      literal += escaped;
+    } else if (metacharacters.has(character)) return undefined;
+    else literal += character;
+  }
+  return literal;
+}

@@ -1,0 +1,50 @@
+import { createHmac, scrypt, timingSafeEqual } from 'node:crypto';
+import type { Random } from '@torcello/platform';
+
+/** Cost of a password hash: 16 MiB of memory and some 40 ms of a processor. */
+const cost = { N: 16_384, r: 8, p: 1 } as const;
+const saltBytes = 16;
+const hashBytes = 32;
+
+/** A password as it is kept: `scrypt$salt$hash`, both in base64. */
+export async function hashPassword(password: string, random: Random): Promise<string> {
+  const salt = Buffer.from(random.bytes(saltBytes));
+  const hash = await derive(password, salt);
+  return `scrypt$${salt.toString('base64')}$${hash.toString('base64')}`;
+}
+
+/**
+ * Tells whether a password is the one of a hash. Remembers the last right one for each hash as a keyed digest, so that a
+ * thousand agents that come back at once do not cost a thousand slow hashes.
+ */
+export class PasswordCheck {
+  readonly #key: Buffer;
+  readonly #known = new Map<string, Buffer>();
+
+  constructor(random: Random) {
+    this.#key = Buffer.from(random.bytes(hashBytes));
+  }
+
+  async matches(password: string, stored: string): Promise<boolean> {
+    const digest = createHmac('sha256', this.#key).update(password).digest();
+    const known = this.#known.get(stored);
+    if (known !== undefined) return timingSafeEqual(known, digest);
+    const [kind, salt, hash] = stored.split('$');
+    if (kind !== 'scrypt' || salt === undefined || hash === undefined) return false;
+    const right = Buffer.from(hash, 'base64');
+    const isRight = timingSafeEqual(right, await derive(password, Buffer.from(salt, 'base64')));
+    if (isRight) this.#known.set(stored, digest);
+    return isRight;
+  }
+
+  /** The hash is no longer in use. */
+  forget(stored: string): void {
+    this.#known.delete(stored);
+  }
+}
+
+function derive(password: string, salt: Buffer): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    scrypt(password, salt, hashBytes, cost, (error, hash) => (error === null ? resolve(hash) : reject(error)));
+  });
+}

@@ -1,0 +1,27 @@
+import type { Clock, Logger, Random } from '@torcello/platform';
+import type { Users } from './access/users.js';
+import type { DirectReplies } from './direct-replies.js';
+import type { Flusher } from './flusher.js';
+import type { BrokerLimits } from './limits.js';
+import type { CommitLog } from './store/commit-log.js';
+import type { Vhost } from './vhost.js';
+
+/** Deprecated features of RabbitMQ that an operator may permit; named as there. */
+export type Permit = 'transient_nonexcl_queues' | 'global_qos';
+export const permits: readonly Permit[] = ['transient_nonexcl_queues', 'global_qos'];
+
+/** What connections and channels need of the broker that they belong to. */
+export interface BrokerCore {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly limits: BrokerLimits;
+  readonly log: CommitLog;
+  readonly users: Users;
+  readonly vhosts: ReadonlyMap<string, Vhost>;
+  readonly permits: ReadonlySet<Permit>;
+  readonly flusher: Flusher;
+  readonly directReplies: DirectReplies;
+  /** Why publishes are refused now; undefined when they are not. */
+  readonly blockedReason: string | undefined;
+}

@@ -1,0 +1,296 @@
+import { createServer } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
+import process from 'node:process';
+import type { Duplex } from 'node:stream';
+import { silentLogger, systemClock, systemRandom } from '@torcello/platform';
+import type { Clock, HostPort, Logger, Random } from '@torcello/platform';
+import { everything, Users } from './access/users.js';
+import type { User } from './access/users.js';
+import { Alarms } from './alarms.js';
+import type { Resources } from './alarms.js';
+import { AmqpError } from './amqp-error.js';
+import type { BrokerCore, Permit } from './broker-core.js';
+import { Connection } from './connection.js';
+import type { Admission } from './connection.js';
+import { DirectReplies } from './direct-replies.js';
+import { Flusher } from './flusher.js';
+import { defaultLimits } from './limits.js';
+import type { BrokerLimits } from './limits.js';
+import { recoverFrom } from './recovery.js';
+import { CommitLog } from './store/commit-log.js';
+import type { MessageStore } from './store/message-store.js';
+import { recordKey, recordKinds } from './topology-records.js';
+import { Vhost } from './vhost.js';
+
+/** A user that the broker makes at its start if there is no user of that name. */
+export interface FirstUser {
+  readonly name: string;
+  readonly password: string;
+  readonly tags?: readonly string[];
+}
+
+/** How a broker is started. */
+export interface BrokerOptions {
+  /** Where everything is kept; the broker closes it when it stops. */
+  readonly store: MessageStore;
+  /** Users to be made with all rights in every virtual host that is made at the start. Default none. */
+  readonly users?: readonly FirstUser[];
+  /** Deprecated features that are permitted. Default none: what a current RabbitMQ cluster refuses is refused. */
+  readonly permits?: readonly Permit[];
+  /** Limits that differ from `defaultLimits`. */
+  readonly limits?: Partial<BrokerLimits>;
+  /** Free space of the data folder, in bytes. Default: not watched. */
+  readonly diskFreeBytes?: () => number;
+  /**
+   * Called once when the store failed. Nothing is confirmed any more, and the process should end: what the disk holds is
+   * known only after a new start. Default: throws, which ends the process.
+   */
+  readonly onFatal?: (error: unknown) => void;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  readonly logger?: Logger;
+}
+
+/** A running broker. It serves whatever stream of bytes it is given. */
+export interface Broker {
+  readonly users: Users;
+  /** Number of connections, those that have not logged in included. */
+  readonly connectionCount: number;
+  readonly vhosts: ReadonlyMap<string, Vhost>;
+  /** Why publishes are refused now; undefined when they are not. */
+  readonly blockedReason: string | undefined;
+  /** Serves a client on this stream. `address` names the client for the log and counts towards the limits of one address. */
+  accept(stream: Duplex, address?: string): void;
+  /** Serves TCP; port 0 lets the system choose. Resolves with the address. @throws Node's system error. */
+  listen(at: HostPort): Promise<HostPort>;
+  /** The virtual host of that name, made durably when it is not there. */
+  createVhost(name: string): Promise<void>;
+  /** Looks at free space and memory now, instead of at the next turn. */
+  checkResources(): Promise<void>;
+  /** Closes every connection of a user; tells how many they were. */
+  closeConnectionsOf(user: string): number;
+  /** Resolves when every change made so far is durable. */
+  durable(): Promise<void>;
+  /** Closes connections with a word, waits for the store, and lets go of ports and files. Safe to call twice. */
+  stop(): Promise<void>;
+}
+
+export const defaultVhost = '/';
+const stopText = 'broker forced connection closure with reason: shutdown';
+
+/** Recovers what the store holds, makes the first users, and serves. @throws StoreDamage. */
+export async function startBroker(options: BrokerOptions): Promise<Broker> {
+  const broker = new RunningBroker(options);
+  await broker.start(options);
+  return broker;
+}
+
+class RunningBroker implements Broker, BrokerCore, Admission {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly limits: BrokerLimits;
+  readonly log: CommitLog;
+  readonly users: Users;
+  readonly vhosts: Map<string, Vhost> = new Map();
+  readonly permits: ReadonlySet<Permit>;
+  readonly flusher: Flusher = new Flusher();
+  readonly directReplies: DirectReplies;
+  readonly #store: MessageStore;
+  readonly #alarms: Alarms;
+  readonly #connections = new Set<Connection>();
+  readonly #servers = new Set<Server>();
+  readonly #counted = new Set<Connection>();
+  readonly #perUser = new Map<string, number>();
+  #queueNumberLast = 0;
+  #stopping: Promise<void> | undefined;
+  #onEmpty: (() => void) | undefined;
+
+  constructor(options: BrokerOptions) {
+    this.clock = options.clock ?? systemClock;
+    this.random = options.random ?? systemRandom;
+    this.logger = options.logger ?? silentLogger;
+    this.limits = { ...defaultLimits, ...options.limits };
+    this.permits = new Set(options.permits);
+    this.#store = options.store;
+    this.log = new CommitLog(options.store, (error) => this.#fail(error, options.onFatal));
+    this.users = new Users(this.log, this.random);
+    this.directReplies = new DirectReplies(this.random);
+    this.#alarms = new Alarms({
+      clock: this.clock,
+      logger: this.logger,
+      limits: this.limits,
+      resources: resourcesOf(options),
+      onChange: (reason) => {
+        for (const connection of this.#connections) connection.tellBlocked(reason);
+      },
+    });
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+  get blockedReason(): string | undefined {
+    return this.#alarms.reason;
+  }
+
+  async start(options: BrokerOptions): Promise<void> {
+    const recovered = recoverFrom(this.#store, {
+      users: this.users,
+      limits: this.limits,
+      vhost: (name) => this.#vhost(name),
+    });
+    this.#queueNumberLast = recovered.queueNumberLast;
+    if (recovered.queues > 0) this.logger.info('queues were recovered', { ...recovered });
+    if (!this.vhosts.has(defaultVhost)) this.#addVhost(defaultVhost);
+    for (const user of options.users ?? []) await this.#addFirstUser(user);
+    await this.log.flushed();
+    await this.#alarms.start();
+  }
+
+  accept(stream: Duplex, address = 'pipe'): void {
+    if (this.#stopping !== undefined || this.#isTooManyBeforeLogin(address)) {
+      stream.on('error', () => undefined);
+      stream.destroy();
+      return;
+    }
+    this.#connections.add(new Connection(this, stream, { address, admission: this }));
+  }
+
+  async listen(at: HostPort): Promise<HostPort> {
+    const server = createServer({ noDelay: true, highWaterMark: 64 * 1024 }, (socket: Socket) =>
+      this.accept(socket, socket.remoteAddress ?? 'unknown'),
+    );
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(at.port, at.host, resolve);
+    });
+    server.on('error', (error) => this.logger.error('a listener failed', { error }));
+    this.#servers.add(server);
+    return { host: at.host, port: (server.address() as AddressInfo).port };
+  }
+
+  async createVhost(name: string): Promise<void> {
+    if (!this.vhosts.has(name)) this.#addVhost(name);
+    await this.log.flushed();
+  }
+
+  checkResources(): Promise<void> {
+    return this.#alarms.look();
+  }
+
+  closeConnectionsOf(user: string): number {
+    const theirs = [...this.#connections].filter(({ userName }) => userName === user);
+    for (const connection of theirs) connection.force('closed by an administrator');
+    return theirs.length;
+  }
+
+  durable(): Promise<void> {
+    return this.log.flushed();
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  nextQueueNumber(): number {
+    return ++this.#queueNumberLast;
+  }
+
+  loggedIn(connection: Connection, user: User): void {
+    const count = this.#perUser.get(user.name) ?? 0;
+    if (this.#counted.size >= this.limits.connectionsMax) {
+      throw new AmqpError('NOT_ALLOWED', 'the broker has all the connections it may have');
+    }
+    if (count >= this.limits.connectionsPerUserMax) {
+      throw new AmqpError('NOT_ALLOWED', `user '${user.name}' has all the connections it may have`);
+    }
+    this.#perUser.set(user.name, count + 1);
+    this.#counted.add(connection);
+  }
+
+  gone(connection: Connection): void {
+    this.#connections.delete(connection);
+    const { userName = '' } = connection;
+    if (this.#counted.delete(connection)) {
+      const count = (this.#perUser.get(userName) ?? 0) - 1;
+      if (count > 0) this.#perUser.set(userName, count);
+      else this.#perUser.delete(userName);
+    }
+    if (this.#connections.size === 0) this.#onEmpty?.();
+  }
+
+  async #stop(): Promise<void> {
+    this.#alarms.stop();
+    const closing = [...this.#servers].map((server) => new Promise((resolve) => server.close(resolve)));
+    const empty = new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+      if (this.#connections.size === 0) resolve();
+    });
+    for (const connection of this.#connections) connection.force(stopText);
+    await empty;
+    await Promise.all(closing);
+    for (const vhost of this.vhosts.values()) vhost.stopTimers();
+    if (!this.log.hasFailed) await this.log.flushed();
+    await this.#store.close();
+  }
+
+  #fail(error: unknown, onFatal: ((error: unknown) => void) | undefined): void {
+    this.logger.error('the store failed; nothing is confirmed any more', { error });
+    if (onFatal === undefined) throw error;
+    onFatal(error);
+  }
+
+  #isTooManyBeforeLogin(address: string): boolean {
+    const { connectionsBeforeLoginMax, connectionsBeforeLoginPerAddressMax } = this.limits;
+    if (this.#connections.size - this.#counted.size >= connectionsBeforeLoginMax) return true;
+    if (isLoopback(address)) return false;
+    let sameAddress = 0;
+    for (const connection of this.#connections) {
+      if (!connection.isLoggedIn && connection.address === address) sameAddress++;
+    }
+    return sameAddress >= connectionsBeforeLoginPerAddressMax;
+  }
+
+  #vhost(name: string): Vhost {
+    const there = this.vhosts.get(name);
+    if (there !== undefined) return there;
+    const vhost = new Vhost(name, {
+      clock: this.clock,
+      random: this.random,
+      logger: this.logger,
+      log: this.log,
+      limits: this.limits,
+      permitsTransientQueues: this.permits.has('transient_nonexcl_queues'),
+      nextQueueNumber: () => this.nextQueueNumber(),
+    });
+    this.vhosts.set(name, vhost);
+    return vhost;
+  }
+
+  #addVhost(name: string): void {
+    this.#vhost(name);
+    const key = recordKey(recordKinds.vhost, name);
+    this.log.append({ kind: 'put-entity', key, value: JSON.stringify({ name }) });
+  }
+
+  async #addFirstUser(first: FirstUser): Promise<void> {
+    if (this.users.get(first.name) !== undefined) return;
+    await this.users.put(first.name, { password: first.password, tags: first.tags ?? [] });
+    const user = this.users.get(first.name);
+    if (user !== undefined) this.users.setPermissions(user, defaultVhost, everything);
+  }
+}
+
+function resourcesOf(options: BrokerOptions): Resources {
+  const { diskFreeBytes } = options;
+  return {
+    diskFreeBytes: () => Promise.resolve(diskFreeBytes?.()),
+    memoryBytes: () => process.memoryUsage.rss(),
+  };
+}
+
+function isLoopback(address: string): boolean {
+  return address === 'pipe' || address === '::1' || /^(::ffff:)?127\./.test(address);
+}

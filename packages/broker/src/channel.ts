@@ -1,0 +1,237 @@
+import { ContentAssembler, methodSpec, ProtocolError } from '@torcello/amqp091';
+import type {
+  BodyFrame,
+  Command,
+  ContentCommand,
+  HeaderFrame,
+  Method,
+  MethodFrame,
+  OutgoingMethod,
+} from '@torcello/amqp091';
+import { AmqpError, shortText } from './amqp-error.js';
+import type { ChannelConsumer, ConsumerChannel } from './channel-consumer.js';
+import { channelHandlers } from './channel-handlers.js';
+import type { ChannelConnection, ChannelScope, MethodPlace } from './channel-scope.js';
+import { Confirms } from './confirms.js';
+import { deliveryProperties } from './delivery-properties.js';
+import { publish } from './publishing.js';
+import type { Message } from './queue/message.js';
+import type { QueueEntry } from './queue/ready-list.js';
+import { Unsettled } from './unsettled.js';
+
+export type ChannelFrame = MethodFrame | HeaderFrame | BodyFrame;
+
+const noMethod: MethodPlace = { classId: 0, methodId: 0 };
+
+/**
+ * One channel of a connection: its frames become commands, its errors close it and nothing else, its deliveries wait
+ * here for their settlement. While an answer waits for the disk, the frames behind it wait too.
+ */
+export class Channel implements ConsumerChannel, ChannelScope {
+  readonly number: number;
+  readonly connection: ChannelConnection;
+  readonly unsettled: Unsettled = new Unsettled();
+  readonly consumers: Map<string, ChannelConsumer> = new Map();
+  lastQueue = '';
+  /** What the next `basic.consume` may have unsettled; 0 for the broker's own limit. */
+  prefetch = 0;
+  /** What all consumers together may have unsettled; 0 for no such limit. */
+  prefetchTotal = 0;
+  confirms: Confirms | undefined;
+  /** Where direct replies to this channel go, and the consumer's tag. */
+  directReply: { readonly name: string; readonly tag: string } | undefined;
+  #state: 'open' | 'closing' | 'closed' = 'open';
+  #waitsForDisk = false;
+  readonly #backlog: ChannelFrame[] = [];
+  readonly #assembler: ContentAssembler;
+
+  constructor(number: number, connection: ChannelConnection) {
+    this.number = number;
+    this.connection = connection;
+    const { messageSizeBytesMax } = connection.core.limits;
+    this.#assembler = new ContentAssembler({ messageSizeBytesMax, keepTypes: true });
+  }
+
+  get hasRoom(): boolean {
+    const isFull = this.prefetchTotal > 0 && this.unsettled.size >= this.prefetchTotal;
+    return this.#state === 'open' && !isFull && this.connection.hasRoom;
+  }
+
+  /** Handles the channel's next frame, or keeps it while an answer waits for the disk. */
+  receive(frame: ChannelFrame): void {
+    if (!this.#waitsForDisk) return this.#handle(frame);
+    this.#backlog.push(frame);
+    if (this.#backlog.length >= this.connection.core.limits.channelBacklogFramesMax) this.connection.backlogIsFull();
+  }
+
+  send(method: OutgoingMethod): void {
+    if (this.#state === 'open') this.connection.send(this.number, method);
+  }
+
+  sendDurably(method: OutgoingMethod): void {
+    const { log } = this.connection.core;
+    if (log.isSettled) return this.send(method);
+    this.#waitsForDisk = true;
+    log.whenDurable(log.ticketOfLast, () => {
+      this.#waitsForDisk = false;
+      this.send(method);
+      this.#resume();
+    });
+  }
+
+  deliver(consumer: ChannelConsumer, entry: QueueEntry): void {
+    const { queue, isSettledAtOnce } = consumer;
+    const deliveryTag = isSettledAtOnce ? this.unsettled.nextTag() : this.unsettled.add({ queue, entry, consumer });
+    this.#deliver(consumer.tag, { deliveryTag, redelivered: entry.isRedelivered }, entry.message, entry.returns);
+  }
+
+  /** A direct reply, settled as it arrives. */
+  deliverReply(tag: string, message: Message): void {
+    this.#deliver(tag, { deliveryTag: this.unsettled.nextTag(), redelivered: false }, message, 0);
+  }
+
+  consumerEnded(consumer: ChannelConsumer): void {
+    this.consumers.delete(consumer.tag);
+    if (!this.connection.capabilities.consumerCancelNotify) return;
+    this.send({ name: 'basic.cancel', consumerTag: consumer.tag, noWait: true });
+  }
+
+  /** Tells the publishes whose outcome is known by now. */
+  tellConfirms(): void {
+    if (this.#state !== 'open') return;
+    this.confirms?.drain(this.connection.core.log.durableTicket, (deliveryTag, multiple, isRefused) => {
+      if (isRefused) this.send({ name: 'basic.nack', deliveryTag, multiple, requeue: false });
+      else this.send({ name: 'basic.ack', deliveryTag, multiple });
+    });
+  }
+
+  /** The client closes the channel. */
+  close(): void {
+    this.connection.send(this.number, { name: 'channel.close-ok' });
+    this.release();
+    this.connection.channelEnded(this.number);
+  }
+
+  /** Ends the channel without a word: consumers go, deliveries return to their queues. */
+  release(): void {
+    this.#state = 'closed';
+    this.#letGo();
+  }
+
+  #letGo(): void {
+    this.#backlog.length = 0;
+    if (this.directReply !== undefined) this.connection.core.directReplies.close(this.directReply.name);
+    this.directReply = undefined;
+    const consumers = [...this.consumers.values()];
+    this.consumers.clear();
+    this.unsettled.requeueAll();
+    for (const consumer of consumers) consumer.queue.removeConsumer(consumer);
+  }
+
+  #resume(): void {
+    for (let frame = this.#backlog.shift(); frame !== undefined; frame = this.#backlog.shift()) {
+      this.#handle(frame);
+      if (this.#waitsForDisk) return;
+    }
+    this.connection.resumed();
+  }
+
+  #handle(frame: ChannelFrame): void {
+    if (this.#state === 'closing') return this.#handleClosing(frame);
+    if (this.#state === 'closed') return;
+    let place = noMethod;
+    try {
+      const command = this.#assembler.push(frame);
+      if (command === undefined) return;
+      place = methodSpec(command.method.name);
+      this.#run(command);
+    } catch (error) {
+      this.#fail(error, place);
+    }
+  }
+
+  /** After a channel error everything is ignored until the client agrees (§2.2.4). */
+  #handleClosing(frame: ChannelFrame): void {
+    if (frame.type !== 'method') return;
+    if (frame.method.name === 'channel.close') this.connection.send(this.number, { name: 'channel.close-ok' });
+    if (frame.method.name !== 'channel.close-ok') return;
+    this.#state = 'closed';
+    this.connection.channelEnded(this.number);
+  }
+
+  #run(command: Command): void {
+    if (command.properties !== undefined) return this.#publish(command);
+    const handle = channelHandlers[command.method.name] as ((channel: Channel, method: Method) => void) | undefined;
+    if (handle === undefined) {
+      throw new AmqpError('COMMAND_INVALID', `${command.method.name} is not for a broker to receive`);
+    }
+    handle(this, command.method);
+  }
+
+  #publish(command: ContentCommand): void {
+    const { method } = command;
+    if (method.name !== 'basic.publish') {
+      throw new AmqpError('COMMAND_INVALID', `${method.name} is not for a broker to receive`);
+    }
+    const outcome = publish(this.connection, command, this.directReply?.name);
+    if (outcome.isUnrouted && method.mandatory) this.#return(outcome.message);
+    if (this.confirms !== undefined) return this.#confirm(outcome.ticket, outcome.isRefused);
+    const { blockedReason } = this.connection.core;
+    if (blockedReason !== undefined) throw new AmqpError('RESOURCE_ERROR', blockedReason, 'channel');
+  }
+
+  #confirm(ticket: number, isRefused: boolean): void {
+    const isNew = this.confirms?.add(ticket, isRefused) === true;
+    if (!isNew && ticket > 0) return;
+    const { log } = this.connection.core;
+    if (ticket === 0) this.connection.confirmsWait(this);
+    else log.whenDurable(ticket, () => this.connection.confirmsWait(this));
+  }
+
+  #return(message: Message): void {
+    const { exchange, routingKey } = message;
+    this.connection.sendContent(
+      this.number,
+      { name: 'basic.return', replyCode: 312, replyText: 'NO_ROUTE', exchange, routingKey },
+      { properties: message.propertyBytes, body: message.body },
+    );
+  }
+
+  #deliver(
+    consumerTag: string,
+    how: { readonly deliveryTag: number; readonly redelivered: boolean },
+    message: Message,
+    returns: number,
+  ): void {
+    const { exchange, routingKey } = message;
+    this.connection.sendContent(
+      this.number,
+      { name: 'basic.deliver', consumerTag, ...how, exchange, routingKey },
+      { properties: deliveryProperties(message, returns), body: message.body },
+    );
+  }
+
+  #fail(error: unknown, place: MethodPlace): void {
+    const refusal = asRefusal(error);
+    if (refusal === undefined) throw error;
+    if (refusal.radius === 'connection') return this.connection.fail(refusal, place);
+    this.tellConfirms();
+    this.#state = 'closing';
+    const { replyCode } = refusal;
+    const close = {
+      replyCode,
+      replyText: shortText(refusal.replyText),
+      classId: place.classId,
+      methodId: place.methodId,
+    };
+    this.connection.send(this.number, { name: 'channel.close', ...close });
+    this.#letGo();
+  }
+}
+
+function asRefusal(error: unknown): AmqpError | undefined {
+  if (error instanceof AmqpError) return error;
+  if (!(error instanceof ProtocolError)) return undefined;
+  const text = error.message.slice(error.replyName.length + ' - '.length);
+  return new AmqpError(error.replyName, text, error.radius);
+}

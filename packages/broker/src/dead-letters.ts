@@ -1,0 +1,74 @@
+import { encodeProperties } from '@torcello/amqp091';
+import type { Clock } from '@torcello/platform';
+import { isDeathCycle, propertiesAfterDeath } from './dead-letter.js';
+import type { Exchange } from './exchange.js';
+import { Message } from './queue/message.js';
+import type { DeathReason, Queue } from './queue/queue.js';
+import type { Routes } from './routes.js';
+
+interface DeadMessage {
+  readonly queue: Queue;
+  readonly message: Message;
+  readonly reason: DeathReason;
+}
+
+/**
+ * Publishes dead messages to the dead-letter exchange of the queue that they died in. One at a time: a message that dies
+ * again at once waits for its turn, so that a long chain of queues needs no deep stack.
+ */
+export class DeadLetters {
+  readonly #clock: Clock;
+  readonly #exchanges: ReadonlyMap<string, Exchange>;
+  readonly #routes: Routes;
+  readonly #waiting: DeadMessage[] = [];
+  #isSending = false;
+
+  constructor(options: {
+    readonly clock: Clock;
+    readonly exchanges: ReadonlyMap<string, Exchange>;
+    readonly routes: Routes;
+  }) {
+    this.#clock = options.clock;
+    this.#exchanges = options.exchanges;
+    this.#routes = options.routes;
+  }
+
+  /** Drops the message where the queue names no exchange, or one that is not there. */
+  send(dead: DeadMessage): void {
+    if (dead.queue.definition.options.deadLetterExchange === undefined) return;
+    this.#waiting.push(dead);
+    if (this.#isSending) return;
+    this.#isSending = true;
+    try {
+      for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) this.#publish(next);
+    } finally {
+      this.#isSending = false;
+    }
+  }
+
+  #publish({ queue, message, reason }: DeadMessage): void {
+    const { deadLetterExchange: exchange = '', deadLetterRoutingKey } = queue.definition.options;
+    if (exchange !== '' && !this.#exchanges.has(exchange)) return;
+    const routingKey = deadLetterRoutingKey ?? message.routingKey;
+    const atMs = this.#clock.now();
+    const properties = propertiesAfterDeath(message.properties(), {
+      queue: queue.name,
+      reason,
+      exchange: message.exchange,
+      routingKeys: [message.routingKey],
+      atMs,
+    });
+    const letter = new Message({
+      exchange,
+      routingKey,
+      properties,
+      propertyBytes: encodeProperties(properties),
+      body: message.body,
+      arrivedAtMs: atMs,
+    });
+    for (const target of this.#routes.find(exchange, routingKey, properties)) {
+      const isCircle = reason !== 'rejected' && isDeathCycle(properties.headers, target.name);
+      if (!isCircle) target.enqueue(letter);
+    }
+  }
+}

@@ -1,0 +1,13 @@
+export { startBroker, defaultVhost } from './broker.js';
+export type { Broker, BrokerOptions, FirstUser } from './broker.js';
+export { permits } from './broker-core.js';
+export type { Permit } from './broker-core.js';
+export { defaultLimits } from './limits.js';
+export type { BrokerLimits } from './limits.js';
+export { DataFolderError, openDataFolder } from './data-folder.js';
+export type { DataFolder, DataFolderErrorCode } from './data-folder.js';
+export { LmdbStore } from './store/lmdb-store.js';
+export { MemoryStore, emptyDisk } from './store/memory-store.js';
+export type { MemoryDisk } from './store/memory-store.js';
+export { StoreDamage } from './store/message-store.js';
+export type { MessagePlace, MessageStore, StoreOperation } from './store/message-store.js';

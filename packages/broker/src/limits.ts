@@ -1,0 +1,89 @@
+/**
+ * Every number that bounds what a client may make the broker do, in one table: name, unit, default and why. Each may be
+ * changed at start; none may be switched off.
+ */
+export interface BrokerLimits {
+  /** Largest frame before the login stands, in bytes. */
+  readonly frameSizeBeforeLoginBytesMax: number;
+  /** Time for handshake and login, in milliseconds; then the connection is dropped. */
+  readonly loginMsMax: number;
+  /** Connections that have not logged in yet, over all addresses. More are dropped unanswered. */
+  readonly connectionsBeforeLoginMax: number;
+  /** The same for one remote address. Loopback addresses are exempt: they do not tell clients apart. */
+  readonly connectionsBeforeLoginPerAddressMax: number;
+  /** Logged-in connections. More are refused with 530. */
+  readonly connectionsMax: number;
+  /** Logged-in connections of one user. More are refused with 530. */
+  readonly connectionsPerUserMax: number;
+  /** Largest frame after the login, in bytes: what the broker proposes in `connection.tune`. */
+  readonly frameSizeBytesMax: number;
+  /** Open channels of one connection, proposed in `connection.tune`. */
+  readonly channelsPerConnectionMax: number;
+  /** Consumers of one channel. More are refused with 506. */
+  readonly consumersPerChannelMax: number;
+  /** Bindings of one queue. More are refused with 506. */
+  readonly bindingsPerQueueMax: number;
+  /** Queues of one virtual host. More are refused with 506. */
+  readonly queuesPerVhostMax: number;
+  /** Exchanges of one virtual host. More are refused with 506. */
+  readonly exchangesPerVhostMax: number;
+  /** Body of one message, in bytes, checked on the content header before the body is read. */
+  readonly messageSizeBytesMax: number;
+  /** Deliveries that a consumer has not settled yet, whatever prefetch it asked for. */
+  readonly unsettledPerConsumerMax: number;
+  /** Bytes of bodies that a consumer has not settled yet. One delivery may pass it. */
+  readonly unsettledPerConsumerBytesMax: number;
+  /** Interval proposed in `connection.tune`, in milliseconds; a client may ask for a shorter one. */
+  readonly heartbeatMs: number;
+  /** Silence is never judged by a shorter interval than this, in milliseconds, whatever the client asked for. */
+  readonly heartbeatMsMin: number;
+  /** Bytes waiting in the socket of a slow reader before its consumers pause. */
+  readonly outboundBytesMax: number;
+  /** Frames of one channel that wait behind a declaration which is being made durable, before reading stops. */
+  readonly channelBacklogFramesMax: number;
+  /** Free space of the data folder, in bytes, below which publishes are refused; acknowledgements go on. */
+  readonly diskFreeBytesMin: number;
+  /** How often free space and memory are looked at, in milliseconds. */
+  readonly resourceCheckMs: number;
+  /** Resident memory of the process, in bytes, above which publishes are refused. */
+  readonly memoryBytesMax: number;
+  /** Bodies kept in memory, in bytes; more stay on disk only and are read at delivery. */
+  readonly bodiesInMemoryBytesMax: number;
+  /** Queue names, exchange names, routing keys and consumer tags, in bytes (AMQP 0-9-1 §4.2.5.3). */
+  readonly nameBytesMax: number;
+  /** Body of a management request, in bytes. */
+  readonly managementBodyBytesMax: number;
+  /** Users of the broker. */
+  readonly usersMax: number;
+}
+
+const MiB = 1024 * 1024;
+
+export const defaultLimits: BrokerLimits = {
+  frameSizeBeforeLoginBytesMax: 4096,
+  loginMsMax: 5_000,
+  connectionsBeforeLoginMax: 64,
+  connectionsBeforeLoginPerAddressMax: 8,
+  connectionsMax: 10_000,
+  connectionsPerUserMax: 10_000,
+  frameSizeBytesMax: 128 * 1024,
+  channelsPerConnectionMax: 64,
+  consumersPerChannelMax: 32,
+  bindingsPerQueueMax: 1_024,
+  queuesPerVhostMax: 50_000,
+  exchangesPerVhostMax: 10_000,
+  messageSizeBytesMax: 4 * MiB,
+  unsettledPerConsumerMax: 1_000,
+  unsettledPerConsumerBytesMax: 64 * MiB,
+  heartbeatMs: 60_000,
+  heartbeatMsMin: 5_000,
+  outboundBytesMax: 1 * MiB,
+  channelBacklogFramesMax: 1_000,
+  diskFreeBytesMin: 512 * MiB,
+  resourceCheckMs: 10_000,
+  memoryBytesMax: 2_048 * MiB,
+  bodiesInMemoryBytesMax: 256 * MiB,
+  nameBytesMax: 255,
+  managementBodyBytesMax: 64 * 1024,
+  usersMax: 100_000,
+};

@@ -1,0 +1,107 @@
+import { encodeProperties } from '@torcello/amqp091';
+import type { BasicProperties, ContentCommand, MethodNamed } from '@torcello/amqp091';
+import { AmqpError } from './amqp-error.js';
+import type { ChannelConnection } from './channel-scope.js';
+import { directReplyName } from './direct-replies.js';
+import { Message } from './queue/message.js';
+import { refused } from './queue/queue.js';
+
+/** What became of a publish. */
+export interface PublishOutcome {
+  /** Commit that makes it safe; 0 when nothing of it goes to disk. */
+  readonly ticket: number;
+  /** Some queue, or the broker for want of space, did not take it. */
+  readonly isRefused: boolean;
+  /** No queue matched. */
+  readonly isUnrouted: boolean;
+  readonly message: Message;
+}
+
+/** A publish with the properties that its message will carry. */
+interface Content {
+  readonly properties: BasicProperties;
+  readonly propertyBytes: Uint8Array;
+  readonly body: Uint8Array;
+}
+
+const noReceiver = { ticket: 0, isRefused: false, isUnrouted: true };
+
+/**
+ * Checks a publish and hands it to every queue that it reaches.
+ * @param replyName - where the channel receives direct replies; undefined when it does not.
+ * @throws NOT_FOUND, ACCESS_REFUSED, PRECONDITION_FAILED, RESOURCE_ERROR; NOT_IMPLEMENTED for `immediate`.
+ */
+export function publish(
+  connection: ChannelConnection,
+  command: ContentCommand,
+  replyName: string | undefined,
+): PublishOutcome {
+  const method = command.method as MethodNamed<'basic.publish'>;
+  checkTarget(connection, method);
+  checkProperties(connection, command.properties);
+  const content = withDirectReply(withoutHiddenCopies(command), replyName);
+  const { exchange, routingKey } = method;
+  const message = new Message({ exchange, routingKey, ...content, arrivedAtMs: connection.core.clock.now() });
+  if (connection.core.blockedReason !== undefined) {
+    return { ticket: 0, isRefused: true, isUnrouted: false, message };
+  }
+  if (exchange === '' && routingKey.startsWith(directReplyName)) return answerDirectly(connection, message);
+  const queues = connection.vhost.route(exchange, routingKey, command.properties);
+  if (queues.length === 0) return { ...noReceiver, message };
+  let ticket = 0;
+  let isRefused = false;
+  for (const queue of queues) {
+    const result = queue.enqueue(message);
+    if (result === refused) isRefused = true;
+    else if (result > ticket) ticket = result;
+  }
+  return { ticket, isRefused, isUnrouted: false, message };
+}
+
+function checkTarget({ vhost, rights }: ChannelConnection, method: MethodNamed<'basic.publish'>): void {
+  if (method.immediate) throw new AmqpError('NOT_IMPLEMENTED', 'immediate=true');
+  rights.need('write', 'exchange', method.exchange);
+  if (method.exchange === '') return;
+  const { definition } = vhost.exchange(method.exchange);
+  if (definition.isInternal) {
+    throw new AmqpError('ACCESS_REFUSED', `cannot publish to internal exchange '${method.exchange}'`);
+  }
+  if (definition.type === 'topic') rights.needTopic('write', method.exchange, method.routingKey);
+}
+
+function checkProperties({ rights }: ChannelConnection, properties: BasicProperties): void {
+  const { expiration, userId } = properties;
+  if (expiration !== undefined && !(/^\d{1,10}$/.test(expiration) && Number(expiration) < 2 ** 32)) {
+    throw new AmqpError('PRECONDITION_FAILED', `invalid expiration '${expiration}'`);
+  }
+  if (userId !== undefined && userId !== rights.userName) {
+    const text = `user_id property set to '${userId}' but authenticated user was '${rights.userName}'`;
+    throw new AmqpError('PRECONDITION_FAILED', text);
+  }
+}
+
+/** Nobody who receives a message sees its BCC. */
+function withoutHiddenCopies(content: ContentCommand): Content {
+  const { headers } = content.properties;
+  if (headers?.['BCC'] === undefined) return content;
+  const { BCC: _hidden, ...shown } = headers;
+  return rewritten(content, { ...content.properties, headers: shown });
+}
+
+function withDirectReply(content: Content, replyName: string | undefined): Content {
+  if (content.properties.replyTo !== directReplyName) return content;
+  if (replyName === undefined) {
+    throw new AmqpError('PRECONDITION_FAILED', 'fast reply consumer does not exist');
+  }
+  return rewritten(content, { ...content.properties, replyTo: replyName });
+}
+
+function rewritten(content: Content, properties: BasicProperties): Content {
+  return { properties, propertyBytes: encodeProperties(properties), body: content.body };
+}
+
+function answerDirectly(connection: ChannelConnection, message: Message): PublishOutcome {
+  const receiver = connection.core.directReplies.receiver(message.routingKey);
+  receiver?.(message);
+  return { ...noReceiver, isUnrouted: receiver === undefined, message };
+}

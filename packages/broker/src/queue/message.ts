@@ -1,0 +1,112 @@
+import { decodeProperties } from '@torcello/amqp091';
+import type { BasicProperties } from '@torcello/amqp091';
+import { StoreDamage } from '../store/message-store.js';
+import { checksumBytes, seal } from '../store/sealed-value.js';
+
+/** A message as the broker takes it: where it was published to, and its content. */
+export interface MessageContent {
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly properties: BasicProperties;
+  /** The properties as they came, passed on unread. */
+  readonly propertyBytes: Uint8Array;
+  readonly body: Uint8Array;
+  /** Wall-clock instant of arrival, milliseconds since 1970. */
+  readonly arrivedAtMs: number;
+}
+
+const recordVersion = 1;
+const fixedBytes = 1 + 8 + 1 + 1 + 4;
+const persistentMode = 2;
+
+/**
+ * A message inside the broker, shared by all queues that hold it. It begins as views of the bytes that came from the
+ * socket; before it stays it moves into one buffer of its own, which is also what the store writes.
+ */
+export class Message {
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly arrivedAtMs: number;
+  readonly isPersistent: boolean;
+  /** 0 when the sender set none. */
+  readonly priority: number;
+  /** Time to live that the sender asked for, in milliseconds. */
+  readonly expirationMs: number | undefined;
+  #propertyBytes: Uint8Array;
+  #body: Uint8Array;
+  #record: Buffer | undefined;
+
+  constructor(content: MessageContent) {
+    const { properties } = content;
+    this.exchange = content.exchange;
+    this.routingKey = content.routingKey;
+    this.arrivedAtMs = content.arrivedAtMs;
+    this.isPersistent = properties.deliveryMode === persistentMode;
+    this.priority = properties.priority ?? 0;
+    this.expirationMs = properties.expiration === undefined ? undefined : Number(properties.expiration);
+    this.#propertyBytes = content.propertyBytes;
+    this.#body = content.body;
+  }
+
+  /** A message from what the store kept. @throws StoreDamage. */
+  static fromRecord(record: Buffer): Message {
+    const version = record[0];
+    if (version !== recordVersion) throw new StoreDamage('message', `its form ${version} is not known`);
+    const exchangeEnd = 11 + record.readUInt8(9);
+    const keyEnd = exchangeEnd + record.readUInt8(10);
+    const propertiesEnd = keyEnd + 4 + record.readUInt32LE(keyEnd);
+    const propertyBytes = record.subarray(keyEnd + 4, propertiesEnd);
+    return new Message({
+      exchange: record.toString('utf8', 11, exchangeEnd),
+      routingKey: record.toString('utf8', exchangeEnd, keyEnd),
+      arrivedAtMs: record.readDoubleLE(1),
+      properties: decodeProperties(propertyBytes),
+      propertyBytes,
+      body: record.subarray(propertiesEnd),
+    });
+  }
+
+  get propertyBytes(): Uint8Array {
+    return this.#propertyBytes;
+  }
+
+  get body(): Uint8Array {
+    return this.#body;
+  }
+
+  /** The properties, decoded anew at each call. */
+  properties(): BasicProperties {
+    return decodeProperties(this.#propertyBytes, { keepTypes: true });
+  }
+
+  /** Moves the content out of the bytes of the socket, which would be held as a whole otherwise. */
+  keep(): void {
+    this.sealed();
+  }
+
+  /** The sealed value for the store. Made once. */
+  sealed(): Buffer {
+    this.#record ??= this.#makeRecord();
+    return this.#record;
+  }
+
+  #makeRecord(): Buffer {
+    const exchangeBytes = Buffer.byteLength(this.exchange);
+    const keyBytes = Buffer.byteLength(this.routingKey);
+    const propertiesAt = checksumBytes + fixedBytes + exchangeBytes + keyBytes;
+    const bodyAt = propertiesAt + this.#propertyBytes.length;
+    const record = Buffer.allocUnsafeSlow(bodyAt + this.#body.length);
+    let at = record.writeUInt8(recordVersion, checksumBytes);
+    at = record.writeDoubleLE(this.arrivedAtMs, at);
+    at = record.writeUInt8(exchangeBytes, at);
+    at = record.writeUInt8(keyBytes, at);
+    at += record.write(this.exchange, at);
+    at += record.write(this.routingKey, at);
+    record.writeUInt32LE(this.#propertyBytes.length, at);
+    record.set(this.#propertyBytes, propertiesAt);
+    record.set(this.#body, bodyAt);
+    this.#propertyBytes = record.subarray(propertiesAt, bodyAt);
+    this.#body = record.subarray(bodyAt);
+    return seal(record);
+  }
+}

@@ -1,0 +1,103 @@
+import { untyped } from '@torcello/amqp091';
+import type { FieldTable } from '@torcello/amqp091';
+import { AmqpError } from '../amqp-error.js';
+
+export type QueueType = 'classic' | 'quorum';
+export type Overflow = 'drop-head' | 'reject-publish' | 'reject-publish-dlx';
+
+/** What the arguments of a declaration ask for, checked. */
+export interface QueueOptions {
+  readonly type: QueueType;
+  /** Time to live of a message, in milliseconds. */
+  readonly messageTtlMs: number | undefined;
+  /** Time without use after which the queue ends, in milliseconds. */
+  readonly expiresMs: number | undefined;
+  readonly lengthMax: number | undefined;
+  readonly lengthBytesMax: number | undefined;
+  readonly overflow: Overflow;
+  readonly deadLetterExchange: string | undefined;
+  readonly deadLetterRoutingKey: string | undefined;
+  /** Highest priority; 0 for a queue without priorities. */
+  readonly priorityMax: number;
+  readonly isSingleActiveConsumer: boolean;
+  /** Returns after which a message is dead-lettered; undefined for no limit. */
+  readonly deliveryLimit: number | undefined;
+}
+
+/** A quorum queue's limit when the declaration names none: that of RabbitMQ since 4.0. */
+const quorumDeliveryLimit = 20;
+const durationMsMax = 2 ** 32 - 1;
+
+/** Reads the arguments of `queue.declare`. Unknown ones are kept and compared, and mean nothing, as on RabbitMQ. */
+export function queueOptions(args: FieldTable): QueueOptions {
+  const type = queueType(args);
+  const deadLetterExchange = text(args, 'x-dead-letter-exchange');
+  const deadLetterRoutingKey = text(args, 'x-dead-letter-routing-key');
+  if (deadLetterRoutingKey !== undefined && deadLetterExchange === undefined) {
+    throw invalid('x-dead-letter-routing-key', 'it needs x-dead-letter-exchange');
+  }
+  return {
+    type,
+    messageTtlMs: whole(args, 'x-message-ttl', { least: 0, most: durationMsMax }),
+    expiresMs: whole(args, 'x-expires', { least: 1, most: durationMsMax }),
+    lengthMax: whole(args, 'x-max-length', { least: 0 }),
+    lengthBytesMax: whole(args, 'x-max-length-bytes', { least: 0 }),
+    overflow: overflow(args),
+    deadLetterExchange,
+    deadLetterRoutingKey,
+    priorityMax: whole(args, 'x-max-priority', { least: 0, most: 255 }) ?? 0,
+    isSingleActiveConsumer: flag(args, 'x-single-active-consumer'),
+    deliveryLimit: deliveryLimit(args, type),
+  };
+}
+
+function queueType(args: FieldTable): QueueType {
+  const type = text(args, 'x-queue-type') ?? 'classic';
+  if (type === 'classic' || type === 'quorum') return type;
+  if (type === 'stream') throw new AmqpError('NOT_IMPLEMENTED', 'this broker has no streams (x-queue-type stream)');
+  throw invalid('x-queue-type', `'${type}' is neither classic nor quorum`);
+}
+
+function overflow(args: FieldTable): Overflow {
+  const value = text(args, 'x-overflow') ?? 'drop-head';
+  if (value === 'drop-head' || value === 'reject-publish' || value === 'reject-publish-dlx') return value;
+  throw invalid('x-overflow', `'${value}' is not known`);
+}
+
+function deliveryLimit(args: FieldTable, type: QueueType): number | undefined {
+  if (type === 'classic') return undefined;
+  const limit = whole(args, 'x-delivery-limit', { least: -1 }) ?? quorumDeliveryLimit;
+  return limit < 0 ? undefined : limit;
+}
+
+function text(args: FieldTable, name: string): string | undefined {
+  const value = untyped(args[name]);
+  if (value === undefined) return undefined;
+  if (typeof value === 'string') return value;
+  throw invalid(name, 'it is not a string');
+}
+
+function flag(args: FieldTable, name: string): boolean {
+  const value = untyped(args[name]);
+  if (value === undefined) return false;
+  if (typeof value === 'boolean') return value;
+  throw invalid(name, 'it is not a boolean');
+}
+
+function whole(
+  args: FieldTable,
+  name: string,
+  range: { readonly least: number; readonly most?: number },
+): number | undefined {
+  const value = untyped(args[name]);
+  if (value === undefined) return undefined;
+  if (typeof value !== 'number' && typeof value !== 'bigint') throw invalid(name, 'it is not a number');
+  const number = Number(value);
+  const { least, most = Number.MAX_SAFE_INTEGER } = range;
+  if (Number.isSafeInteger(number) && number >= least && number <= most) return number;
+  throw invalid(name, `${number} is not a whole number from ${least} to ${most}`);
+}
+
+function invalid(name: string, why: string): AmqpError {
+  return new AmqpError('PRECONDITION_FAILED', `invalid arg '${name}': ${why}`);
+}

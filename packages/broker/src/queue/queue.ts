@@ -1,0 +1,359 @@
+import type { FieldTable } from '@torcello/amqp091';
+import type { Clock, Timer } from '@torcello/platform';
+import type { CommitLog, PendingChange } from '../store/commit-log.js';
+import { ConsumerList } from './consumer-list.js';
+import type { QueueConsumer } from './consumer-list.js';
+import type { Message } from './message.js';
+import type { QueueOptions } from './queue-options.js';
+import { ReadyList } from './ready-list.js';
+import type { QueueEntry } from './ready-list.js';
+
+/** Why a message leaves a queue unread; the words are those of RabbitMQ's `x-death`. */
+export type DeathReason = 'rejected' | 'expired' | 'maxlen' | 'delivery_limit';
+
+/** A queue as it was declared. */
+export interface QueueDefinition {
+  readonly name: string;
+  /** Its place in the store. */
+  readonly number: number;
+  readonly isDurable: boolean;
+  readonly isAutoDelete: boolean;
+  /** The connection that it belongs to and dies with. */
+  readonly owner: object | undefined;
+  readonly arguments: FieldTable;
+  readonly options: QueueOptions;
+}
+
+/** What a queue needs around it. */
+export interface QueueSurroundings {
+  readonly clock: Clock;
+  readonly log: CommitLog;
+  /** A message leaves unread; hand it to the dead-letter exchange if there is one. */
+  deadLetter(queue: Queue, message: Message, reason: DeathReason): void;
+  /** Nobody used the queue for as long as it said (x-expires), or its last consumer went (auto-delete). */
+  queueIsDone(queue: Queue, why: 'unused' | 'last-consumer-gone'): void;
+}
+
+/** `enqueue` did not take the message. */
+export const refused = -1;
+const recovered: PendingChange = { ticket: 0, operation: undefined };
+
+/**
+ * A queue: messages in order, consumers that take turns, and the rules by which messages leave unread. It knows nothing
+ * of channels, permissions or bindings. Messages of a durable queue that are persistent go to the commit log with it.
+ */
+export class Queue {
+  readonly definition: QueueDefinition;
+  readonly #around: QueueSurroundings;
+  readonly #ready: ReadyList;
+  readonly #unsettled = new Set<QueueEntry>();
+  readonly #consumers: ConsumerList;
+  #positionLast = 0;
+  #hadConsumer = false;
+  #isDeleted = false;
+  #mayExpire = false;
+  #expiryTimer: { readonly atMs: number; readonly timer: Timer } | undefined;
+  #idleTimer: Timer | undefined;
+  #usedAtMs: number;
+
+  constructor(definition: QueueDefinition, around: QueueSurroundings) {
+    this.definition = definition;
+    this.#around = around;
+    this.#ready = new ReadyList(definition.options.priorityMax);
+    this.#consumers = new ConsumerList(definition.options.isSingleActiveConsumer);
+    this.#usedAtMs = around.clock.monotonicMs();
+    this.#watchIdle();
+  }
+
+  get name(): string {
+    return this.definition.name;
+  }
+  get readyCount(): number {
+    return this.#ready.length;
+  }
+  get unsettledCount(): number {
+    return this.#unsettled.size;
+  }
+  get consumerCount(): number {
+    return this.#consumers.length;
+  }
+  get hasExclusiveConsumer(): boolean {
+    return this.#consumers.hasExclusive;
+  }
+  get isDeleted(): boolean {
+    return this.#isDeleted;
+  }
+
+  /**
+   * Takes a message, or gives `refused` when the queue is full and refuses. Otherwise the ticket of the commit that
+   * makes it durable; 0 when nothing of it goes to disk.
+   */
+  enqueue(message: Message): number {
+    const { options } = this.definition;
+    if (options.overflow !== 'drop-head' && this.#isFull(message.body.length)) {
+      if (options.overflow === 'reject-publish-dlx') this.#around.deadLetter(this, message, 'maxlen');
+      return refused;
+    }
+    const entry = this.#entry(message);
+    const consumer = this.#ready.length === 0 ? this.#consumers.next() : undefined;
+    if (consumer?.isSettledAtOnce === true) {
+      consumer.deliver(entry);
+      return 0;
+    }
+    if (this.definition.isDurable && (message.isPersistent || options.type === 'quorum')) this.#store(entry);
+    if (consumer === undefined) this.#wait(entry);
+    else this.#handOver(entry, consumer);
+    return entry.stored?.ticket ?? 0;
+  }
+
+  /** Puts a message back that the store kept, in the order of positions, before anybody uses the queue. */
+  recover(message: Message, position: number): void {
+    const leftMs = this.#lifeLeftMs(message, message.arrivedAtMs);
+    this.#positionLast = Math.max(this.#positionLast, position);
+    const entry: QueueEntry = {
+      ...this.#entry(message, position),
+      expiresAtMs: leftMs === undefined ? undefined : this.#nowMs() + leftMs,
+      isRedelivered: true,
+      stored: recovered,
+    };
+    this.#mayExpire ||= entry.expiresAtMs !== undefined;
+    this.#ready.push(entry);
+  }
+
+  /** Drops what ran out while the broker was down. To be called once after the last `recover`. */
+  recoveryEnded(): void {
+    this.#afterChange();
+  }
+
+  /** Takes the next message for somebody who asked for just one. It is unsettled until `settle`, `putBack` or `reject`. */
+  take(): QueueEntry | undefined {
+    this.touch();
+    this.#dropExpired();
+    const entry = this.#ready.shift();
+    if (entry !== undefined) this.#unsettled.add(entry);
+    this.#afterChange();
+    return entry;
+  }
+
+  /** The entry is done with: forget it. */
+  settle(entry: QueueEntry): void {
+    if (this.#unsettled.delete(entry)) this.#forget(entry);
+  }
+
+  /** Entries come back to their old places, marked as redelivered. */
+  putBack(entries: readonly QueueEntry[]): void {
+    const { deliveryLimit } = this.definition.options;
+    for (const entry of entries.toSorted((a, b) => b.position - a.position)) {
+      if (!this.#unsettled.delete(entry)) continue;
+      if (this.#isDeleted) this.#forget(entry);
+      entry.isRedelivered = true;
+      entry.returns++;
+      if (this.#isDeleted) continue;
+      if (deliveryLimit !== undefined && entry.returns > deliveryLimit) this.#die(entry, 'delivery_limit');
+      else this.#ready.putBack(entry);
+    }
+    if (this.#isDeleted) return;
+    this.#trim();
+    this.dispatch();
+  }
+
+  /** The entry can never be handled: dead-letter or drop it. */
+  reject(entry: QueueEntry): void {
+    if (this.#unsettled.delete(entry)) this.#die(entry, 'rejected');
+  }
+
+  addConsumer(consumer: QueueConsumer): void {
+    this.touch();
+    this.#hadConsumer = true;
+    this.#consumers.add(consumer);
+  }
+
+  removeConsumer(consumer: QueueConsumer): void {
+    if (!this.#consumers.remove(consumer) || this.#isDeleted) return;
+    this.touch();
+    this.#watchIdle();
+    if (this.definition.isAutoDelete && this.#hadConsumer && this.#consumers.length === 0) {
+      this.#around.queueIsDone(this, 'last-consumer-gone');
+    } else this.dispatch();
+  }
+
+  /** Hands waiting messages to consumers that can take them. */
+  dispatch(): void {
+    if (this.#isDeleted) return;
+    while (this.#ready.length > 0) {
+      const consumer = this.#consumers.next();
+      if (consumer === undefined) break;
+      this.#dropExpired();
+      const entry = this.#ready.shift();
+      if (entry === undefined) break;
+      this.#handOver(entry, consumer);
+    }
+    this.#afterChange();
+  }
+
+  /** Forgets all waiting messages and tells how many they were. */
+  purge(): number {
+    const entries = this.#ready.clear();
+    for (const entry of entries) this.#forget(entry);
+    return entries.length;
+  }
+
+  /** Somebody used the queue: x-expires counts anew. */
+  touch(): void {
+    this.#usedAtMs = this.#nowMs();
+  }
+
+  /** Dead-letters all waiting messages, because the queue ends by itself. */
+  expireAll(): number {
+    const entries = this.#ready.clear();
+    for (const entry of entries) this.#die(entry, 'expired');
+    return entries.length;
+  }
+
+  /** The queue is gone: consumers are told, messages forgotten, also those that are handed out. */
+  delete(): number {
+    this.#isDeleted = true;
+    this.stopTimers();
+    const count = this.purge();
+    for (const entry of this.#unsettled) this.#forget(entry);
+    this.#unsettled.clear();
+    for (const consumer of this.#consumers.clear()) consumer.onQueueEnd();
+    return count;
+  }
+
+  /** Lets go of the clock, for the broker's stop. */
+  stopTimers(): void {
+    this.#expiryTimer?.timer.cancel();
+    this.#expiryTimer = undefined;
+    this.#idleTimer?.cancel();
+    this.#idleTimer = undefined;
+  }
+
+  #nowMs(): number {
+    return this.#around.clock.monotonicMs();
+  }
+
+  #entry(message: Message, position: number = ++this.#positionLast): QueueEntry {
+    const leftMs = this.#lifeLeftMs(message);
+    return {
+      message,
+      position,
+      priority: Math.min(message.priority, this.definition.options.priorityMax),
+      expiresAtMs: leftMs === undefined ? undefined : this.#nowMs() + leftMs,
+      isRedelivered: false,
+      returns: 0,
+      stored: undefined,
+    };
+  }
+
+  /** The smaller one of the queue's and the sender's time to live, counted from arrival. */
+  #lifeLeftMs(message: Message, arrivedAtMs?: number): number | undefined {
+    const { messageTtlMs } = this.definition.options;
+    const { expirationMs } = message;
+    if (messageTtlMs === undefined && expirationMs === undefined) return undefined;
+    const lifeMs = Math.min(messageTtlMs ?? Infinity, expirationMs ?? Infinity);
+    return arrivedAtMs === undefined ? lifeMs : Math.max(0, lifeMs - (this.#around.clock.now() - arrivedAtMs));
+  }
+
+  #store(entry: QueueEntry): void {
+    entry.stored = this.#around.log.append({
+      kind: 'put-message',
+      place: { queue: this.definition.number, position: entry.position },
+      value: entry.message.sealed(),
+    });
+  }
+
+  #forget(entry: QueueEntry): void {
+    const { stored } = entry;
+    if (stored === undefined) return;
+    entry.stored = undefined;
+    const { log } = this.#around;
+    if (log.takeBack(stored)) return;
+    log.append({ kind: 'delete-message', place: { queue: this.definition.number, position: entry.position } });
+  }
+
+  #handOver(entry: QueueEntry, consumer: QueueConsumer): void {
+    if (consumer.isSettledAtOnce) {
+      consumer.deliver(entry);
+      this.#forget(entry);
+      return;
+    }
+    this.#unsettled.add(entry);
+    entry.message.keep();
+    consumer.deliver(entry);
+  }
+
+  /** Nobody takes it now. A time to live of 0 means: only if it can be delivered at once. */
+  #wait(entry: QueueEntry): void {
+    if (entry.expiresAtMs !== undefined && entry.expiresAtMs <= this.#nowMs()) return this.#die(entry, 'expired');
+    entry.message.keep();
+    this.#mayExpire ||= entry.expiresAtMs !== undefined;
+    this.#ready.push(entry);
+    this.#trim();
+    this.#afterChange();
+  }
+
+  #isFull(bytes: number): boolean {
+    const { lengthMax, lengthBytesMax } = this.definition.options;
+    if (lengthMax !== undefined && this.#ready.length >= lengthMax) return true;
+    return lengthBytesMax !== undefined && this.#ready.bytes + bytes > lengthBytesMax;
+  }
+
+  /** Drops from the head what is over the length that the declaration allows. */
+  #trim(): void {
+    const { overflow, lengthMax = Infinity, lengthBytesMax = Infinity } = this.definition.options;
+    if (overflow !== 'drop-head') return;
+    while (this.#ready.length > lengthMax || this.#ready.bytes > lengthBytesMax) {
+      const entry = this.#ready.shiftLowest();
+      if (entry === undefined) return;
+      this.#die(entry, 'maxlen');
+    }
+  }
+
+  /** The new message and the end of the old one are in the same commit. */
+  #die(entry: QueueEntry, reason: DeathReason): void {
+    this.#around.deadLetter(this, entry.message, reason);
+    this.#forget(entry);
+  }
+
+  #dropExpired(): void {
+    if (!this.#mayExpire) return;
+    const nowMs = this.#nowMs();
+    for (let head = this.#expiredHead(nowMs); head !== undefined; head = this.#expiredHead(nowMs)) {
+      this.#ready.shiftHead(head);
+      this.#die(head, 'expired');
+    }
+    if (this.#ready.length === 0) this.#mayExpire = false;
+  }
+
+  #expiredHead(nowMs: number): QueueEntry | undefined {
+    return this.#ready.heads().find(({ expiresAtMs }) => expiresAtMs !== undefined && expiresAtMs <= nowMs);
+  }
+
+  /** Drops expired heads and watches the next one. An armed timer that comes too early just looks again. */
+  #afterChange(): void {
+    if (!this.#mayExpire || this.#isDeleted) return;
+    this.#dropExpired();
+    const dues = this.#ready.heads().map(({ expiresAtMs }) => expiresAtMs ?? Infinity);
+    const atMs = Math.min(...dues);
+    if (atMs === Infinity || (this.#expiryTimer !== undefined && this.#expiryTimer.atMs <= atMs)) return;
+    this.#expiryTimer?.timer.cancel();
+    const timer = this.#around.clock.after(atMs - this.#nowMs(), () => {
+      this.#expiryTimer = undefined;
+      this.#afterChange();
+    });
+    this.#expiryTimer = { atMs, timer };
+  }
+
+  #watchIdle(): void {
+    const { expiresMs } = this.definition.options;
+    if (expiresMs === undefined || this.#idleTimer !== undefined || this.#consumers.length > 0) return;
+    const leftMs = expiresMs - (this.#nowMs() - this.#usedAtMs);
+    this.#idleTimer = this.#around.clock.after(leftMs, () => {
+      this.#idleTimer = undefined;
+      if (this.#consumers.length > 0) return;
+      if (this.#nowMs() - this.#usedAtMs >= expiresMs) this.#around.queueIsDone(this, 'unused');
+      else this.#watchIdle();
+    });
+  }
+}

@@ -1,0 +1,91 @@
+import { AmqpError } from './amqp-error.js';
+import type { ChannelConsumer } from './channel-consumer.js';
+import type { Queue } from './queue/queue.js';
+import type { QueueEntry } from './queue/ready-list.js';
+
+/** A delivery of one channel that waits for its settlement. */
+export interface UnsettledDelivery {
+  readonly queue: Queue;
+  readonly entry: QueueEntry;
+  /** Undefined for the answer of `basic.get`. */
+  readonly consumer: ChannelConsumer | undefined;
+}
+
+export type Settlement = 'ack' | 'requeue' | 'reject';
+
+/** The unsettled deliveries of one channel by delivery tag, which counts up. */
+export class Unsettled {
+  readonly #deliveries = new Map<number, UnsettledDelivery>();
+  #tag = 0;
+
+  get size(): number {
+    return this.#deliveries.size;
+  }
+
+  /** A tag for a delivery that counts as settled at once. */
+  nextTag(): number {
+    return ++this.#tag;
+  }
+
+  /** Remembers a delivery and gives its tag. */
+  add(delivery: UnsettledDelivery): number {
+    this.#deliveries.set(++this.#tag, delivery);
+    return this.#tag;
+  }
+
+  /**
+   * Settles one delivery, or all up to a tag (0: all). Queues that got room serve their consumers afterwards.
+   * @throws PRECONDITION_FAILED for a tag that is not unsettled.
+   */
+  settle(tag: number, multiple: boolean, how: Settlement): void {
+    if (!multiple) {
+      const delivery = this.#deliveries.get(tag);
+      if (delivery === undefined) throw unknownTag(tag);
+      this.#deliveries.delete(tag);
+      return settleOne(delivery, how);
+    }
+    if (tag > this.#tag || (tag !== 0 && this.#deliveries.size === 0)) throw unknownTag(tag);
+    const taken: UnsettledDelivery[] = [];
+    for (const [number, delivery] of this.#deliveries) {
+      if (tag !== 0 && number > tag) break;
+      this.#deliveries.delete(number);
+      taken.push(delivery);
+    }
+    settleAll(taken, how);
+  }
+
+  /** Gives everything back, for a channel that ends and for `basic.recover`. */
+  requeueAll(): void {
+    const all = [...this.#deliveries.values()];
+    this.#deliveries.clear();
+    settleAll(all, 'requeue');
+  }
+}
+
+function settleOne({ queue, entry, consumer }: UnsettledDelivery, how: Settlement): void {
+  consumer?.settled(entry);
+  if (how === 'ack') queue.settle(entry);
+  else if (how === 'reject') queue.reject(entry);
+  else return queue.putBack([entry]);
+  queue.dispatch();
+}
+
+function settleAll(deliveries: readonly UnsettledDelivery[], how: Settlement): void {
+  const queues = new Map<Queue, QueueEntry[]>();
+  for (const { queue, entry, consumer } of deliveries) {
+    consumer?.settled(entry);
+    const entries = queues.get(queue);
+    if (entries === undefined) queues.set(queue, [entry]);
+    else entries.push(entry);
+  }
+  for (const [queue, entries] of queues) {
+    if (how === 'ack') for (const entry of entries) queue.settle(entry);
+    else if (how === 'reject') for (const entry of entries) queue.reject(entry);
+    else queue.putBack(entries);
+    queue.dispatch();
+  }
+}
+
+function unknownTag(tag: number): AmqpError {
+  return new AmqpError('PRECONDITION_FAILED', `unknown delivery tag ${tag}`);
+}

@@ -47,8 +47,20 @@ export interface HeartbeatMessage {
   readonly processStartedAtMs: number;
   readonly runningPlan?: string;
   readonly waitingPlans: number;
+  /** What went wrong on the machine and belongs to no plan; the newest of each kind. Absent when nothing did. */
+  readonly notices?: readonly AgentNotice[];
   readonly intervalMs: number;
   readonly atMs: number;
+}
+
+/** A trouble of an agent. `LETTER_REFUSED`: a letter in its mailbox was not certainly meant for it, and was not run. */
+export interface AgentNotice {
+  readonly code: 'LETTER_REFUSED' | 'JOURNAL_DAMAGED';
+  /** One line for people; written by the agent, so never trusted. */
+  readonly detail: string;
+  /** How often since the agent's process started. */
+  readonly count: number;
+  readonly lastAtMs: number;
 }
 
 /** Letter of kind `receipt`: the control plane has the result of the plan; the agent may forget it. */

@@ -1,6 +1,7 @@
 /** What the agent needs of the contracts, without the schema library. */
 export { formatJoinLine, parseJoinLine } from './agent-messages.js';
 export type {
+  AgentNotice,
   HeartbeatMessage,
   JoinAnswer,
   JoinLine,

@@ -1,0 +1,175 @@
+import type { ResultMessage, StepResult } from '@torcello/contracts/agent';
+import { agentLimits } from './limits.js';
+import type { JournalRecord, Purpose, ReceivedRecord } from './records.js';
+
+/** Everything the agent knows about one plan: the journal's records of it, folded. */
+export interface KnownPlan {
+  readonly received: ReceivedRecord;
+  /** Undefined once the plan has a result. */
+  letter: Uint8Array | undefined;
+  readonly steps: Map<number, StepState>;
+  result: ResultMessage | undefined;
+  receiptAtMs: number | undefined;
+  /** Nothing of it is left on this machine but its id and its end. */
+  isCleared: boolean;
+}
+
+export interface StepState {
+  attempt: number;
+  purpose: Purpose;
+  /** Of the attempt. */
+  bootId: string;
+  attemptAtMs: number;
+  /** Of the first attempt. */
+  startedAtMs: number;
+  isTimedOut: boolean;
+  result: StepResult | undefined;
+  outputSentBytes: number;
+  isOutputComplete: boolean;
+}
+
+/** The state of the agent: what its journal says. Changed by nothing but the records. */
+export class PlanBook {
+  readonly #plans = new Map<string, KnownPlan>();
+  readonly #lost = new Set<string>();
+  /** The highest epoch of a deployment's stage. */
+  readonly #epochs = new Map<string, number>();
+
+  plan(planId: string): KnownPlan | undefined {
+    return this.#plans.get(planId);
+  }
+
+  /** Whether damage took the letter of this plan. */
+  isLost(planId: string): boolean {
+    return this.#lost.has(planId);
+  }
+
+  /** Without a result, oldest first: the one that runs or is next, and those that wait. */
+  open(): readonly KnownPlan[] {
+    return [...this.#plans.values()].filter((plan) => plan.result === undefined);
+  }
+
+  /** With a result that the control plane has not confirmed, oldest first. */
+  unconfirmed(): readonly ResultMessage[] {
+    return [...this.#plans.values()].flatMap(({ result, receiptAtMs }) =>
+      result === undefined || receiptAtMs !== undefined ? [] : [result],
+    );
+  }
+
+  all(): readonly KnownPlan[] {
+    return [...this.#plans.values()];
+  }
+
+  highestEpoch(deploymentId: string, stage: string): number {
+    return this.#epochs.get(`${deploymentId} ${stage}`) ?? 0;
+  }
+
+  apply(record: JournalRecord, attachment: Uint8Array): void {
+    if (record.type === 'received') return this.#receive(record, attachment);
+    const plan = this.#plans.get(record.planId);
+    if (record.type === 'lost' || plan === undefined) return void this.#lost.add(record.planId);
+    changePlan(plan, record);
+  }
+
+  /** The shortest journal that leads to this state; of the plans that are over only the newest `limits` allows. */
+  *records(): Generator<{ readonly record: JournalRecord; readonly attachment: Uint8Array }> {
+    const none = new Uint8Array();
+    for (const planId of this.#lost) yield { record: { type: 'lost', planId }, attachment: none };
+    for (const plan of this.#remembered()) {
+      yield { record: plan.received, attachment: plan.letter ?? none };
+      for (const record of remaining(plan)) yield { record, attachment: none };
+    }
+  }
+
+  #remembered(): readonly KnownPlan[] {
+    const over = this.all().filter((plan) => plan.isCleared);
+    const forgotten = new Set(over.slice(0, Math.max(0, over.length - agentLimits.clearedPlansMax.value)));
+    return this.all().filter((plan) => !forgotten.has(plan));
+  }
+
+  #receive(received: ReceivedRecord, letter: Uint8Array): void {
+    const { planId, deploymentId, stage, epoch } = received;
+    const kept = letter.length > 0 ? letter : undefined;
+    this.#plans.set(planId, { received, letter: kept, steps: new Map(), ...unfinished });
+    this.#epochs.set(`${deploymentId} ${stage}`, Math.max(epoch, this.highestEpoch(deploymentId, stage)));
+  }
+}
+
+const unfinished = { result: undefined, receiptAtMs: undefined, isCleared: false } as const;
+
+type PlanChange = Exclude<JournalRecord, { readonly type: 'received' | 'lost' }>;
+type StepChange = Extract<PlanChange, { readonly step: number }>;
+
+function changePlan(plan: KnownPlan, record: PlanChange): void {
+  switch (record.type) {
+    case 'finished':
+      plan.result = record.result;
+      plan.letter = undefined;
+      return;
+    case 'receipt':
+      plan.receiptAtMs = record.atMs;
+      return;
+    case 'cleared':
+      plan.isCleared = true;
+      plan.steps.clear();
+      if (plan.result !== undefined) plan.result = { ...plan.result, steps: [] };
+      return;
+    default:
+      changeStep(plan, record);
+  }
+}
+
+function changeStep(plan: KnownPlan, record: StepChange): void {
+  if (record.type === 'stepStarting') {
+    const earlier = plan.steps.get(record.step);
+    plan.steps.set(record.step, startedStep(record, earlier));
+    return;
+  }
+  const step = plan.steps.get(record.step);
+  if (step === undefined) return;
+  if (record.type === 'stepTimeout') step.isTimedOut = true;
+  if (record.type === 'stepEnded') step.result = record.result;
+  if (record.type === 'outputSent') {
+    step.outputSentBytes = record.offset;
+    step.isOutputComplete = record.isLast;
+  }
+}
+
+function startedStep(
+  record: Extract<JournalRecord, { readonly type: 'stepStarting' }>,
+  earlier: StepState | undefined,
+): StepState {
+  const { attempt, purpose, bootId, atMs } = record;
+  return {
+    attempt,
+    purpose,
+    bootId,
+    attemptAtMs: atMs,
+    startedAtMs: earlier?.startedAtMs ?? atMs,
+    isTimedOut: false,
+    result: undefined,
+    outputSentBytes: earlier?.outputSentBytes ?? 0,
+    isOutputComplete: false,
+  };
+}
+
+function* remaining(plan: KnownPlan): Generator<JournalRecord> {
+  const { planId } = plan.received;
+  for (const [step, state] of plan.steps) yield* remainingOfStep(planId, step, state);
+  if (plan.result !== undefined) yield { type: 'finished', planId, result: plan.result };
+  if (plan.receiptAtMs !== undefined) yield { type: 'receipt', planId, atMs: plan.receiptAtMs };
+  if (plan.isCleared) yield { type: 'cleared', planId };
+}
+
+function* remainingOfStep(planId: string, step: number, state: StepState): Generator<JournalRecord> {
+  const { attempt, purpose, bootId, startedAtMs, attemptAtMs } = state;
+  yield { type: 'stepStarting', planId, step, attempt, purpose, bootId, atMs: startedAtMs };
+  if (attemptAtMs !== startedAtMs) {
+    yield { type: 'stepStarting', planId, step, attempt, purpose, bootId, atMs: attemptAtMs };
+  }
+  if (state.isTimedOut) yield { type: 'stepTimeout', planId, step };
+  if (state.result !== undefined) yield { type: 'stepEnded', planId, step, result: state.result };
+  if (state.outputSentBytes > 0 || state.isOutputComplete) {
+    yield { type: 'outputSent', planId, step, offset: state.outputSentBytes, isLast: state.isOutputComplete };
+  }
+}

@@ -1,0 +1,63 @@
+import { parseArgs } from 'node:util';
+import { AgentError } from './errors.js';
+
+export type CommandLine =
+  | { readonly command: 'help' }
+  | { readonly command: 'version' }
+  | { readonly command: 'run'; readonly dataFolder: string; readonly joinLine: string | undefined };
+
+export const help: string = `Usage: torcello-agent --data DIR [--join LINE]
+
+Runs the agent of one machine: takes plans out of its mailbox, carries them out, and tells how they ended.
+
+  --data DIR    where the agent keeps its key, its login, its journal and the applications (required)
+  --join LINE   joins the fleet with a line of "torcello machine add"; needed once, and harmless afterwards.
+                A line is a secret: other users of the machine can see arguments, so it may stand in the
+                environment variable TORCELLO_JOIN instead
+  --version     prints the version
+  --help        prints this
+
+When it is ready it prints one line of JSON, {"ready":true,"machine":NAME}. The log is JSON, on standard error. SIGTERM and
+SIGINT end the agent and leave a running step running; the next start goes on with it.
+
+Exit codes: 0 ended as asked, 1 wrong use or an unusable data folder, 4 the API or the broker is away or refuses.
+`;
+
+/** @throws AgentError USAGE */
+export function readCommandLine(
+  words: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+): CommandLine {
+  const { values } = parse(words);
+  if (values.help === true) return { command: 'help' };
+  if (values.version === true) return { command: 'version' };
+  const { data: dataFolder } = values;
+  if (dataFolder === undefined || dataFolder === '') {
+    throw new AgentError('USAGE', 'where does the agent keep its data? Name a folder with --data DIR (see --help)');
+  }
+  const joinLine = values.join ?? environment['TORCELLO_JOIN'];
+  return { command: 'run', dataFolder, joinLine: joinLine === '' ? undefined : joinLine };
+}
+
+interface Values {
+  readonly data?: string | undefined;
+  readonly join?: string | undefined;
+  readonly help?: boolean | undefined;
+  readonly version?: boolean | undefined;
+}
+
+function parse(words: readonly string[]): { readonly values: Values } {
+  try {
+    return parseArgs({
+      args: [...words],
+      options: {
+        data: { type: 'string' },
+        join: { type: 'string' },
+        help: { type: 'boolean', short: 'h' },
+        version: { type: 'boolean' },
+      },
+    });
+  } catch (error) {
+    throw new AgentError('USAGE', `${(error as Error).message} (see --help)`, error);
+  }
+}

@@ -1,0 +1,10 @@
+export { Agent } from './agent.js';
+export type { AgentOptions } from './agent.js';
+export { AgentError } from './errors.js';
+export type { AgentErrorCode } from './errors.js';
+export { agentLimits } from './limits.js';
+export type { AgentLimitName } from './limits.js';
+export type { AgentPoint, AgentPointMessage } from './points.js';
+export { runProgram } from './program.js';
+export type { ProgramWorld } from './program.js';
+export { agentVersion } from './version.js';

@@ -1,0 +1,187 @@
+import { limits, outputHeaders } from '@torcello/contracts/agent';
+import { sleep, type Clock, type Logger } from '@torcello/platform';
+import { open, type FileHandle } from 'node:fs/promises';
+import { systemCode } from './errors.js';
+import type { Journal } from './journal.js';
+import { announce } from './points.js';
+import type { Uplink } from './uplink.js';
+import { Wake } from './wake.js';
+
+/** A step whose output is to be sent. */
+export interface OutputOf {
+  readonly deploymentId: string;
+  readonly planId: string;
+  /** Place of the step in its plan. */
+  readonly index: number;
+  readonly step: string;
+  readonly file: string;
+}
+
+interface Stream extends OutputOf {
+  sentBytes: number;
+  /** Taken off the end of the file, because it was over the limit. */
+  cutBytes: number;
+  hasEnded: boolean;
+}
+
+export interface OutputOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly journal: Journal;
+  /** Gives the way up; called when there is the first output to send, so that an idle agent holds no connection for it. */
+  readonly uplink: () => Promise<Uplink>;
+  /** Called when the last byte of a step that has ended is with the broker. */
+  readonly onSent: (planId: string) => void;
+  /** Default: the contracts' `outputRunBytesMax`. */
+  readonly runBytesMax?: number;
+}
+
+const pollMs = 200;
+const retryMsMax = 5_000;
+const publishTimeoutMs = 10_000;
+const chunkBytesMax = limits.outputChunkBytesMax.value;
+
+/**
+ * Sends what steps write, as bytes, in chunks that say their offset. It reads the files that the steps write to, one
+ * chunk at a time, and goes on only after the broker's confirm: the file is the queue, so output costs no memory, and
+ * after a restart it goes on from the last confirmed offset. What is over the limit of a run is neither sent nor kept.
+ */
+export class OutputSpool {
+  readonly #options: OutputOptions;
+  readonly #runBytesMax: number;
+  readonly #streams = new Map<string, Stream>();
+  readonly #cutBytes = new Map<string, number>();
+  readonly #wake = new Wake();
+
+  constructor(options: OutputOptions) {
+    this.#options = options;
+    this.#runBytesMax = options.runBytesMax ?? limits.outputRunBytesMax.value;
+  }
+
+  /** Begins, or goes on, to send a step's output. Calling it again for the same step changes nothing. */
+  follow(of: OutputOf): void {
+    const key = keyOf(of.planId, of.index);
+    if (this.#streams.has(key)) return;
+    const state = this.#options.journal.book.plan(of.planId)?.steps.get(of.index);
+    if (state?.isOutputComplete === true) return;
+    const hasEnded = state?.result !== undefined;
+    this.#streams.set(key, { ...of, sentBytes: state?.outputSentBytes ?? 0, cutBytes: 0, hasEnded });
+    this.#wake.call();
+  }
+
+  /** The step will write no more: the rest of it is sent, then a mark. */
+  ended(planId: string, index: number): void {
+    const stream = this.#streams.get(keyOf(planId, index));
+    if (stream !== undefined) stream.hasEnded = true;
+    this.#wake.call();
+  }
+
+  /** Bytes of the step that were written and are gone, because they were over the limit. */
+  cutBytes(planId: string, index: number): number {
+    return this.#cutBytes.get(keyOf(planId, index)) ?? 0;
+  }
+
+  /** Whether something of the plan is still to be sent. */
+  isPending(planId: string): boolean {
+    return [...this.#streams.values()].some((stream) => stream.planId === planId);
+  }
+
+  /** Sends until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    for (let retryMs = pollMs; !signal.aborted;) {
+      try {
+        const sentSomething = await this.#round();
+        retryMs = pollMs;
+        if (!sentSomething) await this.#wait(signal);
+      } catch (error) {
+        if (signal.aborted || !this.#options.journal.isOpen) return;
+        this.#options.logger.warn('output waits: it could not be sent', { error });
+        await sleep(this.#options.clock, retryMs, signal).catch(() => undefined);
+        retryMs = Math.min(retryMs * 2, retryMsMax);
+      }
+    }
+  }
+
+  async #wait(signal: AbortSignal): Promise<void> {
+    const isIdle = this.#streams.size === 0;
+    await this.#wake.wait({ clock: this.#options.clock, signal, ...(isIdle ? {} : { timeoutMs: pollMs }) });
+  }
+
+  /** One chunk of every stream that has one. */
+  async #round(): Promise<boolean> {
+    let sentSomething = false;
+    for (const [key, stream] of this.#streams) {
+      const file = await open(stream.file, 'r+').catch(undefinedWhenAbsent);
+      try {
+        if (await this.#step(key, stream, file)) sentSomething = true;
+      } finally {
+        await file?.close();
+      }
+    }
+    return sentSomething;
+  }
+
+  async #step(key: string, stream: Stream, file: FileHandle | undefined): Promise<boolean> {
+    // Asked before reading: what was written before the end is all read then.
+    const { hasEnded } = stream;
+    const body = file === undefined ? Buffer.alloc(0) : await this.#read(stream, file);
+    const isAtEnd = stream.sentBytes + body.length >= this.#runBytesMax || body.length < chunkBytesMax;
+    const isLast = hasEnded && isAtEnd;
+    if (body.length === 0 && !isLast) return false;
+    await this.#publish(stream, body, isLast);
+    stream.sentBytes += body.length;
+    const { planId, index } = stream;
+    await this.#options.journal.write(
+      { type: 'outputSent', planId, step: index, offset: stream.sentBytes, isLast },
+      { sync: false },
+    );
+    if (isLast) this.#finish(key, planId);
+    return true;
+  }
+
+  #finish(key: string, planId: string): void {
+    this.#streams.delete(key);
+    this.#cutBytes.delete(key);
+    if (!this.isPending(planId)) this.#options.onSent(planId);
+  }
+
+  async #read(stream: Stream, file: FileHandle): Promise<Buffer> {
+    await this.#cut(stream, file);
+    const length = Math.min(chunkBytesMax, this.#runBytesMax - stream.sentBytes);
+    if (length <= 0) return Buffer.alloc(0);
+    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(length), 0, length, stream.sentBytes);
+    return buffer.subarray(0, bytesRead);
+  }
+
+  /** The file is written by appending, so that its end may be taken away while it is written. */
+  async #cut(stream: Stream, file: FileHandle): Promise<void> {
+    const { size } = await file.stat();
+    if (size <= this.#runBytesMax) return;
+    const key = keyOf(stream.planId, stream.index);
+    this.#cutBytes.set(key, (this.#cutBytes.get(key) ?? 0) + size - this.#runBytesMax);
+    await file.truncate(this.#runBytesMax);
+  }
+
+  async #publish(stream: Stream, body: Uint8Array, isLast: boolean): Promise<void> {
+    const { deploymentId, planId, index, step, sentBytes } = stream;
+    const headers = {
+      [outputHeaders.deploymentId]: deploymentId,
+      [outputHeaders.planId]: planId,
+      [outputHeaders.step]: step,
+      [outputHeaders.offset]: sentBytes,
+      [outputHeaders.last]: isLast,
+    };
+    const send = await this.#options.uplink();
+    await send({ kind: 'output', id: `${planId}.${index}.${sentBytes}`, body, headers, timeoutMs: publishTimeoutMs });
+    announce('outputPublished', { planId, step });
+  }
+}
+
+function keyOf(planId: string, index: number): string {
+  return `${planId}/${index}`;
+}
+
+function undefinedWhenAbsent(error: unknown): undefined {
+  if (systemCode(error) === 'ENOENT') return undefined;
+  throw error;
+}

@@ -1,0 +1,51 @@
+import type { ResultMessage, StepResult } from '@torcello/contracts/agent';
+
+/**
+ * What the agent's journal says, one record a fact. Steps are named by their place in the plan, from 0; attempts count
+ * from 1. Instants are milliseconds since 1970.
+ */
+export type JournalRecord =
+  /** The letter is on this machine; its bytes are the attachment, unless the plan was refused at once. */
+  | ReceivedRecord
+  /** Written before anything of the attempt is done. */
+  | {
+      readonly type: 'stepStarting';
+      readonly planId: string;
+      readonly step: number;
+      readonly attempt: number;
+      /** `check`: the probe of an interrupted step runs instead of its command. */
+      readonly purpose: Purpose;
+      readonly bootId: string;
+      readonly atMs: number;
+    }
+  /** Written before a step that took too long is ended. */
+  | { readonly type: 'stepTimeout'; readonly planId: string; readonly step: number }
+  | { readonly type: 'stepEnded'; readonly planId: string; readonly step: number; readonly result: StepResult }
+  /** The broker has the step's output up to `offset`. Not synced: at worst some of it is sent twice, with its offset. */
+  | {
+      readonly type: 'outputSent';
+      readonly planId: string;
+      readonly step: number;
+      readonly offset: number;
+      readonly isLast: boolean;
+    }
+  | { readonly type: 'finished'; readonly planId: string; readonly result: ResultMessage }
+  /** The control plane has the result. */
+  | { readonly type: 'receipt'; readonly planId: string; readonly atMs: number }
+  /** Confirmed, its output sent and its files removed. Not synced: at worst there is nothing left to remove. */
+  | { readonly type: 'cleared'; readonly planId: string }
+  /** Damage took the letter of this plan; what it did is not known, so it is never run. */
+  | { readonly type: 'lost'; readonly planId: string };
+
+export type Purpose = 'run' | 'check';
+
+export interface ReceivedRecord {
+  readonly type: 'received';
+  readonly planId: string;
+  readonly deploymentId: string;
+  readonly stage: string;
+  readonly epoch: number;
+  /** SHA-256 of the letter, hexadecimal. */
+  readonly digest: string;
+  readonly receivedAtMs: number;
+}

@@ -1,0 +1,305 @@
+import type { PlanPayload, PlanStep, StepResult } from '@torcello/contracts/agent';
+import { sleep, type Clock } from '@torcello/platform';
+import { access, appendFile, mkdir, stat } from 'node:fs/promises';
+import { constants } from 'node:os';
+import path from 'node:path';
+import { attemptFiles, readEvidence, startCommand, voidAttempt, type AttemptFiles } from './attempt.js';
+import type { StepState } from './book.js';
+import { folderName, PathRefused } from './confined-path.js';
+import { systemCode } from './errors.js';
+import { endAttempt, follow, type RunningAttempt } from './follow.js';
+import type { Journal } from './journal.js';
+import { layFiles } from './lay-files.js';
+import type { OutputSpool } from './output.js';
+import { announce } from './points.js';
+import type { ProgressSender } from './progress.js';
+import type { Purpose } from './records.js';
+import { afterAttempt, type AttemptEnd, type Next } from './step-policy.js';
+
+/** What running steps needs of the machine and of the rest of the agent. */
+export interface StepTools {
+  readonly clock: Clock;
+  readonly journal: Journal;
+  readonly output: OutputSpool;
+  readonly progress: ProgressSender;
+  readonly bootId: string;
+  /** Traces of attempts: one folder a plan. */
+  readonly runsFolder: string;
+  readonly applicationsFolder: string;
+  /** PATH, HOME and LANG of every step. */
+  readonly hostEnvironment: Readonly<Record<string, string>>;
+  /** The Node that runs the agent. */
+  readonly nodePath: string;
+}
+
+/** One step of a plan on this machine. */
+export interface StepPlace {
+  readonly payload: PlanPayload;
+  /** Place in the plan, from 0. */
+  readonly index: number;
+  readonly step: PlanStep;
+}
+
+/** A step's end; `reason` says in a line why it did not succeed. */
+export interface StepEnd {
+  readonly result: StepResult;
+  readonly reason?: string;
+}
+
+const halfClaimWaitMs = 2_000;
+
+/** Carries out one step, or goes on with it where an earlier agent left it. */
+export class StepRunner {
+  readonly #tools: StepTools;
+  readonly #place: StepPlace;
+  readonly #stepFolder: string;
+  readonly #signal: AbortSignal;
+
+  /** @param signal - stops following: the step itself goes on, and the next agent adopts it. */
+  constructor(tools: StepTools, place: StepPlace, signal: AbortSignal) {
+    this.#tools = tools;
+    this.#place = place;
+    this.#stepFolder = path.join(tools.runsFolder, place.payload.planId, String(place.index));
+    this.#signal = signal;
+  }
+
+  /** Rejects with the signal's reason, or when the journal failed. */
+  async run(): Promise<StepEnd> {
+    const state = this.#state();
+    if (state?.result !== undefined) return { result: state.result };
+    try {
+      let next: Next = state === undefined ? { do: 'attempt', purpose: 'run' } : await this.#resume(state);
+      while (next.do === 'attempt') next = await this.#attempt(next.purpose);
+      return await this.#end(next);
+    } catch (error) {
+      return await this.#fail(error);
+    }
+  }
+
+  /** Finds out what became of an attempt that an earlier agent began. */
+  async #resume(state: StepState): Promise<Next> {
+    const { step } = this.#place;
+    if (step.command === undefined) return { do: 'attempt', purpose: 'run' };
+    const files = this.#files(state);
+    const evidence = await readEvidence(files);
+    if (evidence.is === 'void') return { do: 'attempt', purpose: state.purpose };
+    const isSameBoot = state.bootId === this.#tools.bootId;
+    // Without a claim nothing started, if the files are those that were there: a reboot may have taken the newest.
+    if (isSameBoot && evidence.is === 'unclaimed' && (await voidAttempt(files))) {
+      return { do: 'attempt', purpose: state.purpose };
+    }
+    this.#followOutput(files);
+    const end = isSameBoot ? await this.#adopt(files, state) : await endBeforeReboot(files);
+    return await this.#after(state, end);
+  }
+
+  async #adopt(files: AttemptFiles, state: StepState): Promise<AttemptEnd> {
+    const leader = await this.#claimant(files);
+    const attempt = this.#running(files, { process: leader, state });
+    if (!state.isTimedOut) return await follow(attempt, this.#tools.clock, this.#signal);
+    await endAttempt(attempt, this.#tools.clock, this.#signal);
+    return { how: 'timedOut' };
+  }
+
+  /** Whose attempt it is; a claim that is half written is read again for a moment. */
+  async #claimant(files: AttemptFiles): Promise<RunningAttempt['process']> {
+    const { clock } = this.#tools;
+    const deadlineMs = clock.monotonicMs() + halfClaimWaitMs;
+    for (;;) {
+      const evidence = await readEvidence(files);
+      if (evidence.is !== 'claimed') return undefined;
+      if (evidence.process !== undefined || clock.monotonicMs() > deadlineMs) return evidence.process;
+      await sleep(clock, 20, this.#signal);
+    }
+  }
+
+  async #attempt(purpose: Purpose): Promise<Next> {
+    const { clock, journal, progress, bootId } = this.#tools;
+    const { payload, index, step } = this.#place;
+    const { planId } = payload;
+    const attempt = (this.#state()?.attempt ?? 0) + 1;
+    await journal.write({ type: 'stepStarting', planId, step: index, attempt, purpose, bootId, atMs: clock.now() });
+    announce('stepStarting', { planId, step: step.name });
+    progress.step('stepStarted', this.#place);
+    const folder = await this.#applicationFolder();
+    if (purpose === 'run') await layFiles(folder, step.files);
+    const words = purpose === 'run' ? step.command : step.check;
+    if (words === undefined) return { do: 'end', outcome: 'succeeded', exitCode: null };
+    return await this.#command(words, folder);
+  }
+
+  async #command(words: readonly string[], folder: string): Promise<Next> {
+    const state = this.#state();
+    if (state === undefined) throw new TypeError('an attempt runs without its record');
+    const files = this.#files(state);
+    const env = stepEnvironment(this.#tools, this.#place, folder);
+    const started = await startCommand(files, { words: await localProgram(words, folder), folder, env });
+    announce('stepStarted', { planId: this.#place.payload.planId, step: this.#place.step.name });
+    this.#followOutput(files);
+    const attempt = this.#running(files, { ...started, state });
+    return await this.#after(state, await follow(attempt, this.#tools.clock, this.#signal));
+  }
+
+  async #after(state: StepState, end: AttemptEnd): Promise<Next> {
+    const next = afterAttempt(this.#place.step, { number: state.attempt, purpose: state.purpose }, end);
+    if (next.do === 'attempt' && state.bootId === this.#tools.bootId) {
+      // Whatever is left of the old attempt must not work beside the new one.
+      const files = this.#files(state);
+      const evidence = await readEvidence(files);
+      const leader = evidence.is === 'claimed' ? evidence.process : undefined;
+      await endAttempt({ process: leader, mark: this.#mark() }, this.#tools.clock, this.#signal);
+    }
+    return next;
+  }
+
+  async #end(next: Extract<Next, { readonly do: 'end' }>, reason?: string): Promise<StepEnd> {
+    const { clock, journal, progress, output } = this.#tools;
+    const { payload, index, step } = this.#place;
+    const state = this.#state();
+    const outputBytes = await this.#outputBytes();
+    const signal = next.exitCode === null ? undefined : signalOf(next.exitCode);
+    const finishedAtMs = next.atMs ?? clock.now();
+    const result: StepResult = {
+      name: step.name,
+      outcome: next.outcome,
+      exitCode: next.exitCode,
+      ...(signal === undefined ? {} : { signal }),
+      startedAtMs: Math.min(state?.startedAtMs ?? finishedAtMs, finishedAtMs),
+      finishedAtMs,
+      outputBytes,
+    };
+    await journal.write({ type: 'stepEnded', planId: payload.planId, step: index, result });
+    announce('stepEnded', { planId: payload.planId, step: step.name });
+    progress.step('stepEnded', this.#place, result.exitCode);
+    output.ended(payload.planId, index);
+    return reason === undefined ? { result } : { result, reason };
+  }
+
+  /** What the machine itself refuses (a file, a folder, the start of a process) fails the step and says so. */
+  async #fail(error: unknown): Promise<StepEnd> {
+    if (!(error instanceof PathRefused) && !(isSystemError(error) && this.#tools.journal.isOpen)) throw error;
+    const reason = `step "${this.#place.step.name}": ${(error as Error).message}`;
+    const state = this.#state();
+    if (state !== undefined) await this.#noteInOutput(this.#files(state), reason);
+    return await this.#end({ do: 'end', outcome: 'failed', exitCode: null }, reason);
+  }
+
+  async #noteInOutput(files: AttemptFiles, line: string): Promise<void> {
+    try {
+      await mkdir(files.folder, { recursive: true, mode: 0o700 });
+      await appendFile(files.output, `torcello: ${line}\n`);
+      this.#followOutput(files);
+    } catch (error) {
+      // The same trouble may stand in the way of this file; the result carries the line as its reason.
+      if (!isSystemError(error)) throw error;
+    }
+  }
+
+  #running(
+    files: AttemptFiles,
+    options: {
+      readonly process: RunningAttempt['process'];
+      readonly exited?: Promise<unknown>;
+      readonly state: StepState;
+    },
+  ): RunningAttempt {
+    const { journal, clock } = this.#tools;
+    const { planId } = this.#place.payload;
+    const { exited, state } = options;
+    return {
+      files,
+      process: options.process,
+      ...(exited === undefined ? {} : { exited }),
+      mark: this.#mark(),
+      timeLeftMs:
+        this.#place.step.timeoutMs - (exited === undefined ? Math.max(0, clock.now() - state.attemptAtMs) : 0),
+      onTimeout: () => journal.write({ type: 'stepTimeout', planId, step: this.#place.index }),
+    };
+  }
+
+  #followOutput(files: AttemptFiles): void {
+    const { payload, index, step } = this.#place;
+    this.#tools.output.follow({
+      deploymentId: payload.deploymentId,
+      planId: payload.planId,
+      index,
+      step: step.name,
+      file: files.output,
+    });
+  }
+
+  async #outputBytes(): Promise<number> {
+    const { planId } = this.#place.payload;
+    const size = await stat(path.join(this.#stepFolder, 'output')).then(
+      (facts) => facts.size,
+      () => 0,
+    );
+    return size + this.#tools.output.cutBytes(planId, this.#place.index);
+  }
+
+  async #applicationFolder(): Promise<string> {
+    const folder = applicationFolder(this.#tools.applicationsFolder, this.#place.payload);
+    await mkdir(folder, { recursive: true, mode: 0o755 });
+    return folder;
+  }
+
+  #state(): StepState | undefined {
+    return this.#tools.journal.book.plan(this.#place.payload.planId)?.steps.get(this.#place.index);
+  }
+
+  #files(state: StepState): AttemptFiles {
+    return attemptFiles(this.#stepFolder, state.attempt);
+  }
+
+  #mark(): string {
+    return `TORCELLO_PLAN=${this.#place.payload.planId}`;
+  }
+}
+
+/** `<applications>/<environment name>-<service id>`. */
+export function applicationFolder(applications: string, payload: PlanPayload): string {
+  return path.join(applications, folderName(payload.environment.name, payload.service.id));
+}
+
+async function endBeforeReboot(files: AttemptFiles): Promise<AttemptEnd> {
+  const evidence = await readEvidence(files);
+  return evidence.is === 'ended'
+    ? { how: 'exited', exitCode: evidence.exitCode, atMs: evidence.atMs }
+    : { how: 'vanished' };
+}
+
+function stepEnvironment(tools: StepTools, place: StepPlace, folder: string): Readonly<Record<string, string>> {
+  const { payload, step } = place;
+  return {
+    ...tools.hostEnvironment,
+    ...step.env,
+    TORCELLO_NODE: tools.nodePath,
+    TORCELLO_MACHINE: payload.machine.name,
+    TORCELLO_ENVIRONMENT: payload.environment.name,
+    TORCELLO_SERVICE: payload.service.id,
+    TORCELLO_DEPLOYMENT: payload.deploymentId,
+    TORCELLO_PLAN: payload.planId,
+    TORCELLO_STEP: step.name,
+    TORCELLO_FOLDER: folder,
+  };
+}
+
+/** A program without a slash is taken from the application's folder when it is there, else found by PATH. */
+async function localProgram(words: readonly string[], folder: string): Promise<readonly string[]> {
+  const [program = '', ...rest] = words;
+  if (program.includes('/')) return words;
+  const isLocal = await access(path.join(folder, program)).then(
+    () => true,
+    () => false,
+  );
+  return isLocal ? [`./${program}`, ...rest] : words;
+}
+
+/** A shell reports a command that a signal ended as 128 and the signal's number. */
+function signalOf(exitCode: number): string | undefined {
+  return Object.entries(constants.signals).find(([, number]) => number === exitCode - 128)?.[0];
+}
+
+function isSystemError(error: unknown): boolean {
+  return systemCode(error) !== undefined && (error as NodeJS.ErrnoException).syscall !== undefined;
+}

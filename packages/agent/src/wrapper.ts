@@ -1,0 +1,20 @@
+/**
+ * The few lines of POSIX sh under which every command runs, in a session of its own, so that it goes on when the agent
+ * ends. First it claims the attempt with a file that only one can make: an agent that comes back and makes that file
+ * itself knows that the command did not start and never will. When the command has ended, its exit status is left in
+ * a file. A signal meant for the command's group does not end the wrapper before it wrote the status.
+ *
+ * Arguments: claim file, status file, program, its arguments. Where the agent is not the parent any more, these two
+ * files and the output are all there is.
+ */
+export const wrapperScript: string = `trap : HUP INT TERM
+claim=$1 status=$2
+shift 2
+stat=
+read -r stat 2>/dev/null < "/proc/$$/stat"
+set -C
+printf '%s\\nend\\n' "$stat" 2>/dev/null > "$claim" || exit 125
+set +C
+(exec "$@")
+printf '%s end\\n' "$?" > "$status"
+`;

@@ -1,0 +1,71 @@
+import { connect, memoryDriver, type Driver } from '@torcello/messaging';
+import { silentLogger, systemClock, type Clock } from '@torcello/platform';
+import type { JoinAnswer } from '@torcello/contracts/agent';
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { Agent } from '../../src/agent.js';
+import type { AgentError } from '../../src/errors.js';
+import { TestControl } from './control.js';
+
+/** An agent and its control plane over the memory transport, with a folder of their own. */
+export class Fixture implements AsyncDisposable {
+  readonly folder: string;
+  readonly control: TestControl;
+  readonly fatal: AgentError[] = [];
+  readonly #driver: Driver;
+  readonly #agents: Agent[] = [];
+
+  private constructor(folder: string, driver: Driver, control: TestControl) {
+    this.folder = folder;
+    this.#driver = driver;
+    this.control = control;
+  }
+
+  static async make(): Promise<Fixture> {
+    const folder = await mkdtemp(path.join(os.tmpdir(), 'torcello-agent-'));
+    const driver = memoryDriver();
+    return new Fixture(folder, driver, await TestControl.open('memory:', driver));
+  }
+
+  get dataFolder(): string {
+    return path.join(this.folder, 'data');
+  }
+
+  /** A file outside of the agent's reach in which steps write what they did. */
+  get ledger(): string {
+    return path.join(this.folder, 'ledger');
+  }
+
+  application(name: string = ''): string {
+    return path.join(this.dataFolder, 'applications', `shop-${'5c'.repeat(16)}`, name);
+  }
+
+  makeAgent(identity: Partial<JoinAnswer> = {}, clock: Clock = systemClock): Agent {
+    const agent = new Agent({
+      dataFolder: this.dataFolder,
+      identity: this.control.identity(identity),
+      agentVersion: '0.0.0',
+      clock,
+      logger: silentLogger,
+      nodePath: process.execPath,
+      hostEnvironment: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', HOME: this.folder, LANG: 'C.UTF-8' },
+      connect: (_purpose, signal) => connect('memory:', { drivers: [this.#driver], signal }),
+      onFatal: (error) => this.fatal.push(error),
+    });
+    this.#agents.push(agent);
+    return agent;
+  }
+
+  async startAgent(identity: Partial<JoinAnswer> = {}): Promise<Agent> {
+    const agent = this.makeAgent(identity);
+    await agent.start();
+    return agent;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const agent of this.#agents) await agent.stop();
+    await this.control.close();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}

@@ -9,7 +9,7 @@ export interface IncomingCall {
   /** Aborted when nobody waits for the answer any more, or the server's grace at `stop` is over. */
   readonly signal: AbortSignal;
   /** Milliseconds that the caller still waits; undefined for casts and callers that do not say (Python). */
-  remainingMs(): number | undefined;
+  readonly remainingMs: () => number | undefined;
   /** Nobody waits for an answer. */
   readonly isCast: boolean;
 }

@@ -1,0 +1,10 @@
+export { conformance } from './conformance/index.js';
+export { runConformance } from './run.js';
+export type { TestFunction } from './run.js';
+export { Harness } from './harness.js';
+export type { Subject } from './harness.js';
+export type { Need, Sentence } from './sentence.js';
+export { faulty } from './faulty.js';
+export type { Fault } from './faulty.js';
+export { memoryDriver } from '../memory/driver.js';
+export { MemoryBroker } from '../memory/broker.js';

@@ -1,0 +1,39 @@
+import { conformance } from './conformance/index.js';
+import { Harness, type Subject } from './harness.js';
+import type { Need, Sentence } from './sentence.js';
+
+/** The part of a test runner that the suite needs; `test` of `node:test` fits. */
+export type TestFunction = (name: string, body: (context: { skip(why: string): void }) => Promise<void>) => unknown;
+
+/**
+ * Registers every sentence of the conformance suite as a test of its own. A transport is correct when they pass; a
+ * missing capability skips those that need it, and says so.
+ */
+export function runConformance(
+  subject: Subject,
+  test: TestFunction,
+  sentences: readonly Sentence[] = conformance,
+): void {
+  for (const sentence of sentences) {
+    void test(`${subject.name}: ${sentence.says}`, async (context) => {
+      const missing = await missingNeeds(subject, sentence.needs ?? []);
+      if (missing.length > 0) return context.skip(`needs ${missing.join(', ')}`);
+      const harness = new Harness(subject);
+      try {
+        await sentence.holds(harness);
+      } finally {
+        await harness.finish();
+      }
+    });
+  }
+}
+
+async function missingNeeds(subject: Subject, needs: readonly Need[]): Promise<readonly Need[]> {
+  if (needs.length === 0) return [];
+  const harness = new Harness(subject);
+  const { capabilities } = await harness.open();
+  await harness.finish();
+  const lacks = (need: Need): boolean =>
+    need === 'cut' ? subject.cut === undefined : capabilities[need] === false || capabilities[need] === 0;
+  return needs.filter(lacks);
+}

@@ -1,0 +1,196 @@
+import { CliError, usageError } from '../cli-error.js';
+import { exitCodes } from '../exit-codes.js';
+import type { HttpClient } from './http.js';
+import type {
+  AgentView,
+  DeploymentRow,
+  DeploymentView,
+  EnvironmentView,
+  HistoryEntry,
+  MachineView,
+  OutputView,
+  PackageView,
+  ServiceView,
+  SessionView,
+} from './views.js';
+
+const packagesPerPage = 100;
+
+/** The API's routes as methods. Names and ids may both be given where an environment is asked for. */
+export class ApiClient {
+  readonly http: HttpClient;
+
+  constructor(http: HttpClient) {
+    this.http = http;
+  }
+
+  async environments(): Promise<readonly EnvironmentView[]> {
+    const answer = await this.http.json<{ environments: EnvironmentView[] }>('/v1/environments');
+    return answer.environments;
+  }
+
+  /** The environment of this name or id. @throws CliError `unknown_environment`. */
+  async environmentNamed(nameOrId: string): Promise<EnvironmentView> {
+    const all = await this.environments();
+    const found = all.find(({ name }) => name === nameOrId) ?? all.find(({ id }) => id === nameOrId);
+    if (found !== undefined) return found;
+    throw new CliError('unknown_environment', `there is no environment ${nameOrId}`, {
+      cure: 'torcello environment list shows which there are, torcello environment create makes one',
+    });
+  }
+
+  environment(id: string, sessionId?: string): Promise<EnvironmentView> {
+    const headers = sessionId === undefined ? {} : { 'x-configuration-session': sessionId };
+    return this.http.json(`/v1/environments/${id}`, { headers });
+  }
+
+  createEnvironment(name: string): Promise<EnvironmentView> {
+    return this.http.json('/v1/environments', { method: 'POST', json: { name } });
+  }
+
+  /** Resolves with the id of the deployment that destroys what is deployed; undefined when nothing was. */
+  async deleteEnvironment(id: string, abandon: boolean): Promise<string | undefined> {
+    const response = await this.http.send(`/v1/environments/${id}?abandon=${abandon}`, { method: 'DELETE' });
+    return response.headers.get('x-torcello-deployment') ?? undefined;
+  }
+
+  configure(environmentId: string): Promise<SessionView> {
+    return this.http.json(`/v1/environments/${environmentId}/configure`, { method: 'POST' });
+  }
+
+  /** The sessions of an environment that hold staged changes and can still be deployed, newest first. */
+  async openSessions(environmentId: string): Promise<readonly SessionView[]> {
+    const path = `/v1/environments/${environmentId}/sessions`;
+    const { sessions } = await this.http.json<{ sessions: SessionView[] }>(path);
+    return sessions.filter(({ state }) => state === 'opened');
+  }
+
+  addService(environmentId: string, sessionId: string, service: ServiceView): Promise<ServiceView> {
+    const headers = { 'x-configuration-session': sessionId };
+    return this.http.json(`/v1/environments/${environmentId}/services`, { method: 'POST', json: service, headers });
+  }
+
+  /** Hands the session over and resolves with the id of the deployment. */
+  async deploySession(environmentId: string, sessionId: string): Promise<string> {
+    const path = `/v1/environments/${environmentId}/sessions/${sessionId}/deploy`;
+    const response = await this.http.send(path, { method: 'POST' });
+    const id = response.headers.get('x-torcello-deployment');
+    if (id !== null) return id;
+    throw new CliError('bad_answer', 'the API did not name the deployment', { exitCode: exitCodes.allFailed });
+  }
+
+  async packages(): Promise<readonly PackageView[]> {
+    const all: PackageView[] = [];
+    let marker: string | undefined;
+    do {
+      const page = `limit=${packagesPerPage}${marker === undefined ? '' : `&marker=${marker}`}`;
+      const answer = await this.http.json<{ packages: PackageView[]; next_marker?: string }>(
+        `/v1/catalog/packages?${page}`,
+      );
+      all.push(...answer.packages);
+      marker = answer.packages.length === 0 ? undefined : answer.next_marker;
+    } while (marker !== undefined);
+    return all;
+  }
+
+  /** The package of this id or `FQN[@VERSION]`; without a version the newest import. @throws CliError `unknown_package`. */
+  async packageNamed(text: string): Promise<PackageView> {
+    const { name, version } = splitPackageName(text);
+    const all = await this.packages();
+    const byName = all.filter((item) => item.fully_qualified_name === name);
+    const fitting = byName.filter((item) => version === undefined || item.version === version);
+    const found =
+      fitting.toSorted((a, b) => b.created.localeCompare(a.created))[0] ?? all.find(({ id }) => id === text);
+    if (found !== undefined) return found;
+    const versions = byName.map((item) => item.version).join(', ');
+    throw new CliError(
+      'unknown_package',
+      versions === ''
+        ? `there is no package ${name}`
+        : `package ${name} has no version ${version}; there is ${versions}`,
+      { cure: 'torcello package list shows which there are, torcello package import brings one in' },
+    );
+  }
+
+  importPackage(zip: Uint8Array): Promise<PackageView> {
+    const bytes = { type: 'application/zip', body: zip };
+    return this.http.json('/v1/catalog/packages', { method: 'POST', bytes });
+  }
+
+  async deletePackage(id: string): Promise<void> {
+    await this.http.send(`/v1/catalog/packages/${id}`, { method: 'DELETE' });
+  }
+
+  async machines(environmentId: string): Promise<readonly MachineView[]> {
+    const { machines } = await this.http.json<{ machines: MachineView[] }>(
+      `/v1/environments/${environmentId}/machines`,
+    );
+    return machines;
+  }
+
+  async addMachines(environmentId: string, request: MachineRequest): Promise<readonly MachineView[]> {
+    const { machines } = await this.http.json<{ machines: MachineView[] }>(
+      `/v1/environments/${environmentId}/machines`,
+      { method: 'POST', json: request },
+    );
+    return machines;
+  }
+
+  /** A new join line; the token of the old one is void then. */
+  async newJoinLine(machineId: string): Promise<string> {
+    const path = `/v1/machines/${machineId}/join-line`;
+    const { joinLine } = await this.http.json<{ joinLine: string }>(path, { method: 'POST' });
+    return joinLine;
+  }
+
+  async agents(): Promise<readonly AgentView[]> {
+    const { agents } = await this.http.json<{ agents: AgentView[] }>('/v1/agents');
+    return agents;
+  }
+
+  async deployments(environmentId: string | undefined): Promise<readonly DeploymentRow[]> {
+    const path = environmentId === undefined ? '/v1/deployments' : `/v1/environments/${environmentId}/deployments`;
+    const { deployments } = await this.http.json<{ deployments: DeploymentRow[] }>(path);
+    return deployments;
+  }
+
+  deployment(id: string, signal?: AbortSignal): Promise<DeploymentView> {
+    return this.http.json(`/v1/deployments/${encodeURIComponent(id)}`, { signal });
+  }
+
+  async history(deploymentId: string): Promise<readonly HistoryEntry[]> {
+    const path = `/v1/deployments/${encodeURIComponent(deploymentId)}/events`;
+    const { events } = await this.http.json<{ events: HistoryEntry[] }>(path);
+    return events;
+  }
+
+  async output(deploymentId: string, query: OutputQuery): Promise<readonly OutputView[]> {
+    const search = new URLSearchParams({ tailBytes: String(query.tailBytes) });
+    if (query.machine !== undefined) search.set('machine', query.machine);
+    if (query.step !== undefined) search.set('step', query.step);
+    const path = `/v1/deployments/${encodeURIComponent(deploymentId)}/output?${search.toString()}`;
+    const { outputs } = await this.http.json<{ outputs: OutputView[] }>(path);
+    return outputs;
+  }
+}
+
+export interface MachineRequest {
+  readonly role: string;
+  readonly count?: number;
+  readonly names?: readonly string[];
+}
+
+export interface OutputQuery {
+  readonly machine?: string | undefined;
+  readonly step?: string | undefined;
+  /** So much of the end of every step's output. */
+  readonly tailBytes: number;
+}
+
+/** Takes `FQN[@VERSION]` apart. */
+export function splitPackageName(text: string): { readonly name: string; readonly version: string | undefined } {
+  const at = text.lastIndexOf('@');
+  if (at === -1) return { name: text, version: undefined };
+  if (at === 0 || at === text.length - 1) throw usageError(`${text} is no FQN[@VERSION]`, 'io.torcello.HelloWeb@1.0.0');
+  return { name: text.slice(0, at), version: text.slice(at + 1) };
+}

@@ -1,0 +1,45 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { CliContext } from '../context.js';
+import { dataFolderFiles, defaultApiAddress, defaultDataFolder } from '../plant/data-folder.js';
+import type { ServerAddress } from './http.js';
+
+/**
+ * Where the API is: `TORCELLO_URL` and `TORCELLO_TOKEN` win; else what a running `torcello up` wrote into the data
+ * folder; else the default address.
+ */
+export async function findServer(
+  context: Pick<CliContext, 'env' | 'cwd'>,
+  options: { readonly data?: string | undefined },
+): Promise<ServerAddress> {
+  const folder = path.resolve(context.cwd, options.data ?? defaultDataFolder);
+  const files = dataFolderFiles(folder);
+  const fromFolder = await readAddress(files.address);
+  const url = context.env['TORCELLO_URL'] ?? fromFolder ?? `http://${defaultApiAddress}`;
+  const token = context.env['TORCELLO_TOKEN'] ?? (await readTrimmed(files.adminToken));
+  return { url: url.replace(/\/+$/, ''), token, foundIn: sourceOf(context.env, folder, fromFolder) };
+}
+
+function sourceOf(env: CliContext['env'], folder: string, fromFolder: string | undefined): string {
+  if (env['TORCELLO_URL'] !== undefined) return 'TORCELLO_URL';
+  return fromFolder === undefined ? `the default, nothing runs from ${folder}` : `the data folder ${folder}`;
+}
+
+async function readAddress(file: string): Promise<string | undefined> {
+  const text = await readTrimmed(file);
+  if (text === undefined) return undefined;
+  try {
+    const { api } = JSON.parse(text) as { api?: unknown };
+    return typeof api === 'string' ? api : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function readTrimmed(file: string): Promise<string | undefined> {
+  try {
+    return (await readFile(file, 'utf8')).trim();
+  } catch {
+    return undefined;
+  }
+}

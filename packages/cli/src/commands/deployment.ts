@@ -1,0 +1,78 @@
+import type { Command } from 'commander';
+import type { HistoryEntry } from '../client/views.js';
+import type { ExitCode } from '../exit-codes.js';
+import { deploymentLine, exitCodeOfDeployment, planTable } from '../output/deployment-text.js';
+import { safeText } from '../output/text.js';
+import { failureLines, watchAndTell } from '../watch/watch-deployment.js';
+import { apiCommand, noun, type ActionWorld, type CommandRun, type CommonOptions } from './command-kit.js';
+import { watchTimeoutMs } from './environment.js';
+
+interface ShowOptions extends CommonOptions {
+  readonly watch?: true;
+  readonly watchTimeout?: string;
+}
+
+/** `torcello deployment`: runs of applying an environment. */
+export function deploymentCommand(run: CommandRun): Command {
+  return noun('deployment', 'runs of applying an environment', [
+    apiCommand(run, 'list [environment]', 'list the deployments, of one environment or all, newest first', list),
+    apiCommand<ShowOptions>(
+      run,
+      'show <deployment>',
+      'show how a deployment stands; the exit code tells how it ended',
+      show,
+    )
+      .option('--watch', 'follow it to its end')
+      .option('--watch-timeout <duration>', 'end the watch after this time, as 10m'),
+    apiCommand(run, 'events <deployment>', 'show the history of a deployment', async ({ client, printer }, id = '') => {
+      const events = await client.history(id);
+      printer.answer(events, () => events.map(eventLine));
+    }),
+  ]);
+}
+
+async function list({ client, printer }: ActionWorld<CommonOptions>, name?: string): Promise<void> {
+  const environments = await client.environments();
+  const names = new Map(environments.map((environment) => [environment.id, environment.name]));
+  const only = name === undefined ? undefined : (await client.environmentNamed(name)).id;
+  const deployments = await client.deployments(only);
+  printer.table(deployments, {
+    columns: [
+      { title: 'DEPLOYMENT' },
+      { title: 'ENVIRONMENT' },
+      { title: 'STATE' },
+      { title: 'STARTED' },
+      { title: 'FINISHED' },
+    ],
+    rows: deployments.map((row) => [
+      row.id,
+      names.get(row.environment_id) ?? row.environment_id,
+      row.state,
+      row.started ?? '-',
+      row.finished ?? '-',
+    ]),
+    empty: 'No deployment yet. Try: torcello deploy ENVIRONMENT --watch',
+  });
+}
+
+async function show({ client, printer, context, options }: ActionWorld<ShowOptions>, id = ''): Promise<ExitCode> {
+  const timeoutMs = watchTimeoutMs(options.watchTimeout);
+  const view = await client.deployment(id);
+  if (options.watch === true && view.state !== 'succeeded' && view.state !== 'failed' && view.state !== 'cancelled') {
+    return watchAndTell(context, client, id, { timeoutMs, printer });
+  }
+  const failures = printer.isJson ? [] : await failureLines(client, view);
+  const waitsFor = view.waitsFor ?? undefined;
+  printer.answer(view, () => [
+    ...planTable(view.plans, context.clock.now()),
+    ...failures,
+    deploymentLine(view),
+    ...(waitsFor === undefined ? [] : [safeText(`It waits for ${waitsFor}`)]),
+  ]);
+  return exitCodeOfDeployment(view);
+}
+
+function eventLine({ n, at, event }: HistoryEntry): string {
+  const { type, ...fields } = event;
+  return safeText(`${String(n).padStart(4)}  ${at}  ${type}  ${JSON.stringify(fields)}`);
+}

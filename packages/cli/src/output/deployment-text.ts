@@ -1,0 +1,118 @@
+import type { DeploymentView, OutputView, PlanRow } from '../client/views.js';
+import { exitCodes, type ExitCode } from '../exit-codes.js';
+import { cut, formatTable, type Column } from './table.js';
+import { formatAge, parseInstant, safeText } from './text.js';
+
+/** How a plan can end; every other state is an open one. */
+const endStates: ReadonlySet<string> = new Set([
+  'succeeded',
+  'failed',
+  'expired',
+  'cancelled',
+  'interrupted',
+  'refused',
+]);
+
+const columns: readonly Column[] = [
+  { title: 'MACHINE' },
+  { title: 'STAGE' },
+  { title: 'STEP' },
+  { title: 'STATE' },
+  { title: 'SINCE', align: 'right' },
+  { title: 'REASON' },
+];
+
+export function hasEnded(plan: PlanRow): boolean {
+  return endStates.has(plan.state);
+}
+
+export function hasFailed(plan: PlanRow): boolean {
+  return hasEnded(plan) && plan.state !== 'succeeded';
+}
+
+/**
+ * The plans as a table that fits a window: what failed and what runs comes first when there is not room for all.
+ * Without `rowsMax` all of them.
+ */
+export function planTable(
+  plans: readonly PlanRow[],
+  nowMs: number,
+  window: { readonly widthMax?: number | undefined; readonly rowsMax?: number | undefined } = {},
+): readonly string[] {
+  const shown = choose(plans, window.rowsMax ?? Number.POSITIVE_INFINITY);
+  const lines = formatTable(
+    columns,
+    shown.map((plan) => cells(plan, nowMs)),
+    window.widthMax,
+  );
+  const left = plans.length - shown.length;
+  return left === 0 ? lines : [...lines, cut(`… and ${left} more: ${countStates(plans)}`, window.widthMax ?? 200)];
+}
+
+/** `2 running, 898 stored`. */
+export function countStates(plans: readonly PlanRow[]): string {
+  const counts = new Map<string, number>();
+  for (const { state } of plans) counts.set(state, (counts.get(state) ?? 0) + 1);
+  return [...counts].map(([state, count]) => `${count} ${state}`).join(', ');
+}
+
+/** One line for a pipe: what a plan changed to. */
+export function planLine(plan: PlanRow): string {
+  const step = plan.step ?? undefined;
+  const parts = [plan.since, plan.machine.name, plan.stage, ...(step === undefined ? [] : [step]), plan.state];
+  const reason = plan.reason ?? undefined;
+  return safeText(`${parts.join(' ')}${reason === undefined ? '' : ` (${reason})`}`);
+}
+
+/** How a deployment stands, in one line. */
+export function deploymentLine(view: DeploymentView): string {
+  const reason = view.reason ?? undefined;
+  const took = durationOf(view);
+  return safeText(
+    `Deployment ${view.id} (${view.action} of ${view.environmentName}): ${view.state}` +
+      `${took === undefined ? '' : ` after ${took}`}${reason === undefined ? '' : `: ${reason}`}`,
+  );
+}
+
+/** The exit code that tells how a deployment ended; an open one is fine so far. */
+export function exitCodeOfDeployment(view: DeploymentView): ExitCode {
+  if (view.state === 'cancelled') return exitCodes.cancelled;
+  if (view.state !== 'failed') return exitCodes.ok;
+  const failed = view.plans.filter(hasFailed);
+  if (failed.length > 0 && failed.every(({ state }) => state === 'expired')) return exitCodes.unreachable;
+  return view.plans.some(({ state }) => state === 'succeeded') ? exitCodes.someFailed : exitCodes.allFailed;
+}
+
+/** Output of a step for people, under a line that says whose it is and what was left out. */
+export function outputText(output: OutputView, linesMax: number = Number.POSITIVE_INFINITY): readonly string[] {
+  const lines = safeText(output.text, { keepLines: true }).replace(/\n$/, '').split('\n');
+  const shown = output.text === '' ? ['(no output)'] : lines.slice(-linesMax);
+  const isCut = output.isCut ? ', cut' : '';
+  const left = output.fromOffset > 0 ? `, from byte ${output.fromOffset} of ${output.totalBytes}` : '';
+  const outcome = output.outcome ?? undefined;
+  const state = outcome === undefined ? '' : ` ${outcome}`;
+  return [safeText(`==> ${output.machine} ${output.stage} ${output.step}${state}${left}${isCut} <==`), ...shown];
+}
+
+function cells(plan: PlanRow, nowMs: number): readonly string[] {
+  const sinceMs = parseInstant(plan.since);
+  const age = sinceMs === undefined ? '' : formatAge(nowMs - sinceMs);
+  return [plan.machine.name, plan.stage, plan.step ?? '-', plan.state, age, plan.reason ?? ''];
+}
+
+function choose(plans: readonly PlanRow[], rowsMax: number): readonly PlanRow[] {
+  if (plans.length <= rowsMax) return plans;
+  return plans.toSorted((a, b) => urgency(a) - urgency(b)).slice(0, rowsMax);
+}
+
+function urgency(plan: PlanRow): number {
+  if (hasFailed(plan)) return 0;
+  if (plan.state === 'running') return 1;
+  return hasEnded(plan) ? 3 : 2;
+}
+
+function durationOf(view: DeploymentView): string | undefined {
+  const from = parseInstant(view.acceptedAt);
+  const to = parseInstant(view.finishedAt);
+  return from === undefined || to === undefined ? undefined : formatAge(to - from);
+}

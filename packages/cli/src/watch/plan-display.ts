@@ -1,0 +1,100 @@
+import type { Clock, Timer } from '@torcello/platform';
+import type { PlanRow } from '../client/views.js';
+import type { TextSink } from '../context.js';
+import { planLine, planTable } from '../output/deployment-text.js';
+import { LiveRegion } from '../output/live-region.js';
+import { safeText } from '../output/text.js';
+
+/** Shows how the plans of a deployment move on. */
+export interface PlanDisplay {
+  plan(plan: PlanRow): void;
+  /** A line for people, beside the table. */
+  note(text: string): void;
+  /** Shows the last state; nothing is drawn after it. */
+  close(): void;
+}
+
+/** A live table on a terminal, plain lines in a pipe. */
+export function planDisplay(sink: TextSink, clock: Clock): PlanDisplay {
+  return sink.isTTY === true ? new TableDisplay(sink, clock) : new LineDisplay(sink);
+}
+
+/** Shows nothing; for `--json`. */
+export const silentDisplay: PlanDisplay = { plan: () => undefined, note: () => undefined, close: () => undefined };
+
+const redrawMs = 100;
+const ageRedrawMs = 1_000;
+/** Lines of the window that the table leaves free: its title, the line "and more", the prompt. */
+const rowsKeptFree = 4;
+
+class TableDisplay implements PlanDisplay {
+  readonly #sink: TextSink;
+  readonly #clock: Clock;
+  readonly #region: LiveRegion;
+  readonly #plans = new Map<string, PlanRow>();
+  #timer: Timer | undefined;
+  #isUrgent = false;
+
+  constructor(sink: TextSink, clock: Clock) {
+    this.#sink = sink;
+    this.#clock = clock;
+    this.#region = new LiveRegion(sink);
+  }
+
+  plan(plan: PlanRow): void {
+    this.#plans.set(plan.planId, plan);
+    if (this.#isUrgent) return;
+    this.#isUrgent = true;
+    this.#drawIn(redrawMs);
+  }
+
+  note(text: string): void {
+    this.#region.printAbove([safeText(text)]);
+    this.#draw();
+  }
+
+  close(): void {
+    this.#draw();
+    this.#timer?.cancel();
+    this.#region.release();
+  }
+
+  #drawIn(delayMs: number): void {
+    this.#timer?.cancel();
+    this.#timer = this.#clock.after(delayMs, () => this.#draw());
+  }
+
+  #draw(): void {
+    this.#isUrgent = false;
+    if (this.#plans.size > 0) {
+      const { columns, rows } = this.#sink;
+      const rowsMax = rows === undefined ? undefined : Math.max(1, rows - rowsKeptFree);
+      this.#region.draw(planTable([...this.#plans.values()], this.#clock.now(), { widthMax: columns, rowsMax }));
+    }
+    this.#drawIn(ageRedrawMs);
+  }
+}
+
+class LineDisplay implements PlanDisplay {
+  readonly #sink: TextSink;
+  readonly #shown = new Map<string, string>();
+
+  constructor(sink: TextSink) {
+    this.#sink = sink;
+  }
+
+  plan(plan: PlanRow): void {
+    const what = `${plan.state} ${plan.step ?? ''}`;
+    if (this.#shown.get(plan.planId) === what) return;
+    this.#shown.set(plan.planId, what);
+    this.#sink.write(`${planLine(plan)}\n`);
+  }
+
+  note(text: string): void {
+    this.#sink.write(`${safeText(text)}\n`);
+  }
+
+  close(): void {
+    this.#shown.clear();
+  }
+}

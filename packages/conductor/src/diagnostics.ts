@@ -1,0 +1,28 @@
+import { channel } from 'node:diagnostics_channel';
+
+/** What has just been done, or is about to be: before and after every effect. */
+export type ConductorPoint =
+  | 'claimed'
+  | 'appending'
+  | 'appended'
+  | 'posting'
+  | 'posted'
+  | 'stored'
+  | 'finishing'
+  | 'finished'
+  | 'released';
+
+/** Message of the diagnostics channel `torcello:conductor`. */
+export interface ConductorDiagnostic {
+  readonly point: ConductorPoint;
+  readonly deploymentId: string;
+  readonly planId?: string;
+}
+
+const conductorChannel = channel('torcello:conductor');
+
+export function announce(point: ConductorPoint, deploymentId: string, planId?: string): void {
+  if (!conductorChannel.hasSubscribers) return;
+  const diagnostic: ConductorDiagnostic = { point, deploymentId, ...(planId === undefined ? {} : { planId }) };
+  conductorChannel.publish(diagnostic);
+}

@@ -22,7 +22,7 @@ import type { MessageStore } from './store/message-store.js';
 import { recordKey, recordKinds } from './topology-records.js';
 import { Vhost } from './vhost.js';
 
-/** A user that the broker makes at its start if there is no user of that name. */
+/** A user that the broker makes at its start, or gives this password to. */
 export interface FirstUser {
   readonly name: string;
   readonly password: string;
@@ -33,7 +33,7 @@ export interface FirstUser {
 export interface BrokerOptions {
   /** Where everything is kept; the broker closes it when it stops. */
   readonly store: MessageStore;
-  /** Users to be made with all rights in every virtual host that is made at the start. Default none. */
+  /** Users that shall be there, made with all rights in the virtual host `/`. Default none. */
   readonly users?: readonly FirstUser[];
   /** Deprecated features that are permitted. Default none: what a current RabbitMQ cluster refuses is refused. */
   readonly permits?: readonly Permit[];
@@ -275,11 +275,13 @@ class RunningBroker implements Broker, BrokerCore, Admission {
     this.log.append({ kind: 'put-entity', key, value: JSON.stringify({ name }) });
   }
 
-  async #addFirstUser(first: FirstUser): Promise<void> {
-    if (this.users.get(first.name) !== undefined) return;
-    await this.users.put(first.name, { password: first.password, tags: first.tags ?? [] });
-    const user = this.users.get(first.name);
-    if (user !== undefined) this.users.setPermissions(user, defaultVhost, everything);
+  /** A user whose password was changed from outside gets the new one; other users' rights stay as they are. */
+  async #addFirstUser({ name, password, tags = [] }: FirstUser): Promise<void> {
+    const isThere = this.users.get(name) !== undefined;
+    if (isThere && (await this.users.login(name, password)) !== undefined) return;
+    await this.users.put(name, { password, tags });
+    const user = this.users.get(name);
+    if (user !== undefined && !isThere) this.users.setPermissions(user, defaultVhost, everything);
   }
 }
 

@@ -47,10 +47,6 @@ export interface BrokerLimits {
   readonly resourceCheckMs: number;
   /** Resident memory of the process, in bytes, above which publishes are refused. */
   readonly memoryBytesMax: number;
-  /** Bodies kept in memory, in bytes; more stay on disk only and are read at delivery. */
-  readonly bodiesInMemoryBytesMax: number;
-  /** Queue names, exchange names, routing keys and consumer tags, in bytes (AMQP 0-9-1 §4.2.5.3). */
-  readonly nameBytesMax: number;
   /** Body of a management request, in bytes. */
   readonly managementBodyBytesMax: number;
   /** Users of the broker. */
@@ -82,8 +78,6 @@ export const defaultLimits: BrokerLimits = {
   diskFreeBytesMin: 512 * MiB,
   resourceCheckMs: 10_000,
   memoryBytesMax: 2_048 * MiB,
-  bodiesInMemoryBytesMax: 256 * MiB,
-  nameBytesMax: 255,
   managementBodyBytesMax: 64 * 1024,
   usersMax: 100_000,
 };

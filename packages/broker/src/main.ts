@@ -1,0 +1,202 @@
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { join } from 'node:path';
+import process from 'node:process';
+import { parseArgs } from 'node:util';
+import { jsonLogger, systemClock, systemRandom } from '@torcello/platform';
+import type { HostPort, Logger } from '@torcello/platform';
+import { administratorTag } from './access/users.js';
+import { startBroker } from './broker.js';
+import type { Broker, FirstUser } from './broker.js';
+import { permits } from './broker-core.js';
+import type { Permit } from './broker-core.js';
+import { DataFolderError, openDataFolder } from './data-folder.js';
+import type { DataFolder } from './data-folder.js';
+import { defaultLimits } from './limits.js';
+import { startManagement } from './management/management.js';
+import type { Management } from './management/management.js';
+import { LmdbStore } from './store/lmdb-store.js';
+import { StoreDamage } from './store/message-store.js';
+
+/** What the command line of `torcello-broker` says. */
+export interface MainOptions {
+  readonly data: string;
+  readonly host: string;
+  readonly port: number;
+  readonly managementPort: number;
+  readonly permits: readonly Permit[];
+}
+
+const usage = `torcello-broker: the embedded AMQP 0-9-1 broker of Torcello (one node, no replication)
+
+  --data DIR             folder that holds everything (needed)
+  --host HOST            address to listen on, loopback only (127.0.0.1)
+  --port PORT            AMQP port; 0: the system chooses (5673)
+  --management-port PORT HTTP management port; 0: the system chooses (0)
+  --permit FEATURE       permit a deprecated feature: ${permits.join(', ')} (none; may be repeated)
+  --help                 show this
+
+On its first start it makes an administrator: TORCELLO_BROKER_USER and TORCELLO_BROKER_PASSWORD, or the user
+'torcello' with a password that it writes to DIR/admin-password.
+Once it listens it prints one JSON line: {"ready":true,"amqp":"HOST:PORT","management":"http://HOST:PORT"}.`;
+
+const passwordFile = 'admin-password';
+const defaultUser = 'torcello';
+const passwordBytes = 24;
+
+/** A refusal to start, as one line for a person. */
+class StartRefused extends Error {}
+
+/** Runs the broker as a process until a signal ends it. Resolves with the exit code. */
+export async function main(args: readonly string[]): Promise<number> {
+  let folder: DataFolder | undefined;
+  try {
+    const options = readOptions(args);
+    if (options === undefined) return 0;
+    folder = openDataFolder(options.data);
+    await serve(options, folder);
+    return 0;
+  } catch (error) {
+    process.stderr.write(`torcello-broker: ${lineFor(error)}\n`);
+    return 1;
+  } finally {
+    folder?.release();
+  }
+}
+
+/** Undefined when only the usage was asked for. */
+function readOptions(args: readonly string[]): MainOptions | undefined {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      data: { type: 'string' },
+      host: { type: 'string', default: '127.0.0.1' },
+      port: { type: 'string', default: '5673' },
+      'management-port': { type: 'string', default: '0' },
+      permit: { type: 'string', multiple: true, default: [] },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(`${usage}\n`);
+    return undefined;
+  }
+  if (values.data === undefined) throw new StartRefused('--data DIR is needed');
+  if (!isLoopback(values.host)) {
+    const text = `--host ${values.host} is refused: without TLS the broker listens on loopback only (127.0.0.1, ::1, localhost)`;
+    throw new StartRefused(text);
+  }
+  return {
+    data: values.data,
+    host: values.host,
+    port: portOf('--port', values.port),
+    managementPort: portOf('--management-port', values['management-port']),
+    permits: values.permit.map(permitOf),
+  };
+}
+
+async function serve(options: MainOptions, folder: DataFolder): Promise<void> {
+  const write = (line: string): void => void process.stderr.write(line);
+  const logger = jsonLogger({ clock: systemClock, write, fields: { program: 'broker' } });
+  const broker = await startBroker({
+    store: new LmdbStore(folder.database),
+    users: [firstUser(folder)],
+    permits: options.permits,
+    diskFreeBytes: () => folder.freeBytes(),
+    logger,
+    onFatal: (error) => dieOf(error, folder),
+  });
+  const ended = untilSignal();
+  const services = await listen(broker, options, logger);
+  logger.info('the broker listens', { amqp: services.amqp, data: folder.path, replication: 'none' });
+  const ready = { ready: true, amqp: services.amqp, management: `http://${services.managementAddress}` };
+  process.stdout.write(`${JSON.stringify(ready)}\n`);
+  const signal = await ended;
+  logger.info('the broker stops', { signal });
+  await services.management.stop();
+  await broker.stop();
+}
+
+interface Services {
+  readonly amqp: string;
+  readonly management: Management;
+  readonly managementAddress: string;
+}
+
+async function listen(broker: Broker, options: MainOptions, logger: Logger): Promise<Services> {
+  try {
+    const { host } = options;
+    const amqp = await broker.listen({ host, port: options.port });
+    const at = { host, port: options.managementPort };
+    const management = await startManagement({ broker, limits: defaultLimits, logger, at });
+    return { amqp: textOf(amqp), management, managementAddress: textOf(management.address) };
+  } catch (error) {
+    await broker.stop();
+    throw error;
+  }
+}
+
+/**
+ * Nobody knows what the disk holds after a failed sync: the process ends at once, and the next start recovers what was
+ * confirmed.
+ */
+function dieOf(error: unknown, folder: DataFolder): never {
+  const why = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`torcello-broker: writing to ${folder.path} failed, so the broker ends here: ${why}\n`);
+  folder.release();
+  process.exit(1);
+}
+
+function firstUser(folder: DataFolder): FirstUser {
+  const { TORCELLO_BROKER_USER: name = defaultUser, TORCELLO_BROKER_PASSWORD: password } = process.env;
+  return { name, password: password ?? keptPassword(folder), tags: [administratorTag] };
+}
+
+/** The password of the folder's own administrator, made at the first start and readable by its owner only. */
+function keptPassword(folder: DataFolder): string {
+  const file = join(folder.path, passwordFile);
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  const password = Buffer.from(systemRandom.bytes(passwordBytes)).toString('base64url');
+  writeFileSync(file, `${password}\n`, { mode: 0o600, flag: 'wx' });
+  chmodSync(file, 0o600);
+  return password;
+}
+
+function untilSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
+  });
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+}
+
+function portOf(option: string, text: string): number {
+  const port = Number(text);
+  if (/^\d{1,5}$/.test(text) && port <= 65_535) return port;
+  throw new StartRefused(`${option} ${text} is no port (0 to 65535)`);
+}
+
+function permitOf(name: string): Permit {
+  const permit = permits.find((known) => known === name);
+  if (permit === undefined) throw new StartRefused(`--permit ${name} is not known: ${permits.join(', ')}`);
+  return permit;
+}
+
+function textOf({ host, port }: HostPort): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function lineFor(error: unknown): string {
+  if (error instanceof StartRefused || error instanceof DataFolderError) return error.message;
+  if (error instanceof StoreDamage) return `${error.message}; restore the data folder from a copy`;
+  const { code, message, port } = error as NodeJS.ErrnoException & { readonly port?: number };
+  if (code === 'EADDRINUSE') return `port ${port} is taken; choose another one, or 0 to let the system choose`;
+  if (code?.startsWith('ERR_PARSE_ARGS') === true) return `${message}\n\n${usage}`;
+  return `the start failed: ${message}`;
+}

@@ -1,0 +1,214 @@
+import { everything } from '../access/users.js';
+import type { Permissions, User } from '../access/users.js';
+import { patternFromRegex, patternToRegex } from '../access/name-pattern.js';
+import type { NamePattern } from '../access/name-pattern.js';
+import type { Broker } from '../broker.js';
+import type { BrokerLimits } from '../limits.js';
+import type { Queue } from '../queue/queue.js';
+import { product, version } from '../version.js';
+import type { Vhost } from '../vhost.js';
+import { HttpError } from './http-error.js';
+
+export interface Answer {
+  readonly status: number;
+  readonly body?: unknown;
+}
+
+/** One request, its path already matched. */
+export interface RouteRequest {
+  readonly broker: Broker;
+  readonly limits: BrokerLimits;
+  /** The variable parts of the path, decoded, in order. */
+  readonly names: readonly string[];
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
+export interface Route {
+  readonly method: 'GET' | 'PUT' | 'DELETE';
+  /** Segments behind `/api/`; `*` is a variable one. */
+  readonly path: string;
+  /** Served without a login. */
+  readonly isPublic?: true;
+  readonly serve: (request: RouteRequest) => Answer | Promise<Answer>;
+}
+
+/** The part of RabbitMQ's management interface that the broker has, under the same names. */
+export const routes: readonly Route[] = [
+  { method: 'GET', path: 'health/checks/alarms', isPublic: true, serve: alarms },
+  { method: 'GET', path: 'overview', serve: overview },
+  { method: 'PUT', path: 'vhosts/*', serve: putVhost },
+  { method: 'GET', path: 'users', serve: ({ broker }) => ok([...broker.users.all()].map(shownUser)) },
+  { method: 'GET', path: 'users/*', serve: (request) => ok(shownUser(userNamed(request, 0))) },
+  { method: 'PUT', path: 'users/*', serve: putUser },
+  { method: 'DELETE', path: 'users/*', serve: deleteUser },
+  { method: 'GET', path: 'permissions/*/*', serve: getPermissions },
+  { method: 'PUT', path: 'permissions/*/*', serve: putPermissions },
+  { method: 'PUT', path: 'topic-permissions/*/*', serve: putTopicPermissions },
+  { method: 'GET', path: 'queues/*', serve: (request) => ok(allQueues(vhostNamed(request))) },
+  { method: 'GET', path: 'queues/*/*', serve: getQueue },
+  { method: 'DELETE', path: 'connections/username/*', serve: closeConnections },
+];
+
+const created: Answer = { status: 201 };
+const noContent: Answer = { status: 204 };
+
+function ok(body: unknown): Answer {
+  return { status: 200, body };
+}
+
+function alarms({ broker }: RouteRequest): Answer {
+  const reason = broker.blockedReason;
+  return reason === undefined ? ok({ status: 'ok' }) : { status: 503, body: { status: 'failed', reason } };
+}
+
+function overview({ broker }: RouteRequest): Answer {
+  const queues = [...broker.vhosts.values()].flatMap((vhost) => [...vhost.queues.values()]);
+  const sum = (count: (queue: Queue) => number): number => queues.reduce((total, queue) => total + count(queue), 0);
+  const ready = sum((queue) => queue.readyCount);
+  const unsettled = sum((queue) => queue.unsettledCount);
+  return ok({
+    product_name: product,
+    product_version: version,
+    object_totals: {
+      connections: broker.connectionCount,
+      queues: queues.length,
+      consumers: sum((queue) => queue.consumerCount),
+    },
+    queue_totals: { messages: ready + unsettled, messages_ready: ready, messages_unacknowledged: unsettled },
+  });
+}
+
+async function putVhost({ broker, names }: RouteRequest): Promise<Answer> {
+  const [name = ''] = names;
+  const isThere = broker.vhosts.has(name);
+  await broker.createVhost(name);
+  return isThere ? noContent : created;
+}
+
+async function putUser({ broker, limits, names, body }: RouteRequest): Promise<Answer> {
+  const [name = ''] = names;
+  const { password } = body;
+  if (typeof password !== 'string' && password !== undefined) throw new HttpError(400, 'password is not a string');
+  if (password === undefined && body['password_hash'] !== '') {
+    throw new HttpError(400, 'a password is needed (or an empty password_hash for a user who cannot log in)');
+  }
+  const isThere = broker.users.get(name) !== undefined;
+  if (!isThere && broker.users.size >= limits.usersMax) throw new HttpError(400, 'there are too many users');
+  const tags = tagsOf(body['tags']);
+  await broker.users.put(name, password === undefined ? { tags } : { password, tags });
+  await broker.durable();
+  return isThere ? noContent : created;
+}
+
+async function deleteUser(request: RouteRequest): Promise<Answer> {
+  const { broker } = request;
+  const user = userNamed(request, 0);
+  broker.users.delete(user.name);
+  broker.closeConnectionsOf(user.name);
+  await broker.durable();
+  return noContent;
+}
+
+function getPermissions(request: RouteRequest): Answer {
+  const vhost = vhostNamed(request);
+  const user = userNamed(request, 1);
+  const rights = Object.hasOwn(user.permissions, vhost.name) ? user.permissions[vhost.name] : undefined;
+  if (rights === undefined) throw new HttpError(404, 'no rights were given');
+  const shown = Object.entries(rights).map(([right, pattern]) => [right, patternToRegex(pattern as NamePattern)]);
+  return ok({ user: user.name, vhost: vhost.name, ...(Object.fromEntries(shown) as Record<string, string>) });
+}
+
+async function putPermissions(request: RouteRequest): Promise<Answer> {
+  const { broker, body } = request;
+  const vhost = vhostNamed(request);
+  const user = userNamed(request, 1);
+  const permissions: Permissions = {
+    configure: pattern(body, 'configure'),
+    write: pattern(body, 'write'),
+    read: pattern(body, 'read'),
+  };
+  const isThere = Object.hasOwn(user.permissions, vhost.name);
+  broker.users.setPermissions(user, vhost.name, permissions);
+  await broker.durable();
+  return isThere ? noContent : created;
+}
+
+async function putTopicPermissions(request: RouteRequest): Promise<Answer> {
+  const { broker, body } = request;
+  const vhost = vhostNamed(request);
+  const user = userNamed(request, 1);
+  const { exchange } = body;
+  if (typeof exchange !== 'string') throw new HttpError(400, 'exchange is not a string');
+  const isThere = user.topicPermissions[vhost.name]?.[exchange] !== undefined;
+  const rights = { write: pattern(body, 'write'), read: pattern(body, 'read') };
+  broker.users.setTopicPermissions(user, { vhost: vhost.name, exchange }, rights);
+  await broker.durable();
+  return isThere ? noContent : created;
+}
+
+function getQueue(request: RouteRequest): Answer {
+  const vhost = vhostNamed(request);
+  const queue = vhost.queues.get(request.names[1] ?? '');
+  if (queue === undefined) throw new HttpError(404, 'there is no such queue');
+  return ok(shownQueue(vhost, queue));
+}
+
+function closeConnections({ broker, names }: RouteRequest): Answer {
+  broker.closeConnectionsOf(names[0] ?? '');
+  return noContent;
+}
+
+function allQueues(vhost: Vhost): unknown[] {
+  return Array.from(vhost.queues.values(), (queue) => shownQueue(vhost, queue));
+}
+
+function shownQueue(vhost: Vhost, queue: Queue): unknown {
+  const { definition, readyCount, unsettledCount } = queue;
+  return {
+    name: queue.name,
+    vhost: vhost.name,
+    type: definition.options.type,
+    durable: definition.isDurable,
+    auto_delete: definition.isAutoDelete,
+    exclusive: definition.owner !== undefined,
+    consumers: queue.consumerCount,
+    messages: readyCount + unsettledCount,
+    messages_ready: readyCount,
+    messages_unacknowledged: unsettledCount,
+  };
+}
+
+function shownUser(user: User): unknown {
+  return { name: user.name, tags: user.tags };
+}
+
+function vhostNamed({ broker, names }: RouteRequest): Vhost {
+  const vhost = broker.vhosts.get(names[0] ?? '');
+  if (vhost === undefined) throw new HttpError(404, `there is no vhost '${names[0] ?? ''}'`);
+  return vhost;
+}
+
+function userNamed({ broker, names }: RouteRequest, at: number): User {
+  const user = broker.users.get(names[at] ?? '');
+  if (user === undefined) throw new HttpError(404, `there is no user '${names[at] ?? ''}'`);
+  return user;
+}
+
+/** Tags as an array, or as RabbitMQ's older form, a list with commas. */
+function tagsOf(value: unknown): string[] {
+  const list = typeof value === 'string' ? value.split(',') : (value ?? []);
+  if (!Array.isArray(list)) throw new HttpError(400, 'tags are neither a list nor a string');
+  return list.map((tag: unknown) => String(tag).trim()).filter((tag) => tag !== '');
+}
+
+function pattern(body: Readonly<Record<string, unknown>>, right: keyof typeof everything): NamePattern {
+  const regex = body[right];
+  if (typeof regex !== 'string') throw new HttpError(400, `${right} is not a string`);
+  const names = patternFromRegex(regex);
+  if (names !== undefined) return names;
+  const forms = "'.*', '^$', '^name$' and '^prefix.*$', where a backslash stands before each dot";
+  throw new HttpError(
+    400,
+    `${right} '${regex}' is not understood: this broker runs no regular expressions, and reads only ${forms}`,
+  );
+}

@@ -18,6 +18,8 @@ export const limits = {
   /** Time between two attempts to send a reply whose queue is missing, and for how long it is tried. */
   replyRetryDelayMs: 250,
   replyRetryMs: 60_000,
+  /** Answers of one server that wait for their queue; more are dropped at once. */
+  waitingRepliesMax: 1_000,
   /** Reply queues found missing for good: how many are remembered and how long replies to them are dropped unsent. */
   missingReplyQueues: 200,
   missingReplyQueueMs: 60_000,

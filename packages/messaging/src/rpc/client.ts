@@ -3,6 +3,7 @@ import type { OutgoingMessage } from '../driver.js';
 import { isMessagingError, MessagingError } from '../errors.js';
 import { limits } from '../limits.js';
 import { Deadline } from '../transport/deadline.js';
+import { ownController } from '../transport/own-signal.js';
 import type { Transport } from '../transport/transport.js';
 import { jsonProperties } from '../wire/envelope.js';
 import { PendingCall } from './pending-call.js';
@@ -62,7 +63,7 @@ export interface RpcClient {
 
 /** A client for the methods that servers offer on a target. */
 export function rpcClient(transport: Transport, target: Target, options: RpcClientOptions = {}): RpcClient {
-  return new Client(transport, { target, options, closing: new AbortController() });
+  return new Client(transport, { target, options, closing: ownController() });
 }
 
 interface ClientSetting {

@@ -2,6 +2,7 @@ import { hexId, sleep } from '@torcello/platform';
 import type { OutgoingMessage } from '../driver.js';
 import { isMessagingError } from '../errors.js';
 import { limits } from '../limits.js';
+import { ownController } from '../transport/own-signal.js';
 import type { Transport } from '../transport/transport.js';
 import { jsonProperties } from '../wire/envelope.js';
 import { encodeReply, type Reply } from '../wire/reply.js';
@@ -14,25 +15,38 @@ import type { ReplyAddress } from './request.js';
 export class ReplySender {
   readonly #transport: Transport;
   readonly #missing = new Map<string, number>();
-  readonly #stopping = new AbortController();
+  readonly #stopping = ownController();
+  #waiting = 0;
 
   constructor(transport: Transport) {
     this.#transport = transport;
   }
 
-  /** True when the broker took the answer; false when nobody is there to read it. @throws anything else. */
-  async send(to: ReplyAddress, reply: Partial<Reply>): Promise<boolean> {
-    if (this.#isKnownMissing(to.queue)) return false;
+  /**
+   * `sent` when the broker took the answer. `missing`: the queue is not there, and `keepTrying` is worth a while.
+   * `gone`: it has been missing for so long that nobody will come back for it. @throws anything else.
+   */
+  async send(to: ReplyAddress, reply: Partial<Reply>): Promise<'sent' | 'missing' | 'gone'> {
+    if (this.#isKnownMissing(to.queue)) return 'gone';
+    return (await this.#trySend(to, reply)) ? 'sent' : 'missing';
+  }
+
+  /** Tries until the queue is there again; false when it stayed away, or too many answers wait like this one. */
+  async keepTrying(to: ReplyAddress, reply: Partial<Reply>): Promise<boolean> {
     const { clock } = this.#transport;
     const untilMs = clock.monotonicMs() + limits.replyRetryMs;
-    while (!(await this.#trySend(to, reply))) {
-      if (clock.monotonicMs() >= untilMs || this.#stopping.signal.aborted) {
-        this.#remember(to.queue);
-        return false;
+    if (this.#waiting >= limits.waitingRepliesMax) return false;
+    this.#waiting += 1;
+    try {
+      while (clock.monotonicMs() < untilMs && !this.#stopping.signal.aborted) {
+        await sleep(clock, limits.replyRetryDelayMs, this.#stopping.signal).catch(() => undefined);
+        if (await this.#trySend(to, reply)) return true;
       }
-      await sleep(clock, limits.replyRetryDelayMs, this.#stopping.signal).catch(() => undefined);
+    } finally {
+      this.#waiting -= 1;
     }
-    return true;
+    this.#remember(to.queue);
+    return false;
   }
 
   /** Sends a sign of life; false when it did not arrive, then no other will be sent. */

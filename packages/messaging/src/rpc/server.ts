@@ -138,7 +138,10 @@ class Server implements Service {
     while (this.#active < this.#concurrency && this.#state === 'serving') {
       const incoming = this.#waiting.shift();
       if (incoming === undefined) return;
-      if (!this.#isRepeat(incoming)) this.#take(incoming);
+      if (this.#isRepeat(incoming)) continue;
+      // Its caller has given up: nobody wants the answer any more.
+      if (incoming.remainingMs === 0) incoming.delivery.accept();
+      else this.#take(incoming);
     }
   }
 
@@ -152,14 +155,19 @@ class Server implements Service {
     this.#active += 1;
     this.#running.set(key, incoming);
     this.#background.run('a request could not be answered', async () => {
+      let hasSlot = true;
+      const freeSlot = (): void => {
+        if (hasSlot) this.#active -= 1;
+        hasSlot = false;
+        this.#takeNext();
+      };
       try {
-        await this.#handle(incoming);
+        await this.#handle(incoming, freeSlot);
       } finally {
         incoming.close();
         if (acknowledge === 'after') incoming.delivery.accept();
         this.#running.delete(key);
-        this.#active -= 1;
-        this.#takeNext();
+        freeSlot();
       }
     });
   }
@@ -188,16 +196,20 @@ class Server implements Service {
     return true;
   }
 
-  async #handle(incoming: IncomingRequest): Promise<void> {
-    const { request } = incoming;
-    const { reply } = request;
+  async #handle(incoming: IncomingRequest, freeSlot: () => void): Promise<void> {
+    const { reply, method } = incoming.request;
     if (reply?.wantsAcceptance === true) await this.#sender.beat(reply, true);
     if (reply !== undefined) incoming.beatEvery(() => this.#sender.beat(reply, false));
     const answer = await this.#run(incoming);
     incoming.close();
     if (reply === undefined) return;
-    const isSent = await this.#sender.send(reply, answer);
-    if (!isSent) this.#logger.warn('nobody is there to read an answer', { method: request.method, queue: reply.queue });
+    let outcome = await this.#sender.send(reply, answer);
+    if (outcome === 'missing') {
+      // Its caller reconnects, perhaps: that must not keep others from being served.
+      freeSlot();
+      outcome = (await this.#sender.keepTrying(reply, answer)) ? 'sent' : 'gone';
+    }
+    if (outcome !== 'sent') this.#logger.warn('nobody is there to read an answer', { method, queue: reply.queue });
   }
 
   async #run(incoming: IncomingRequest): Promise<{ result: unknown } | { failure: string }> {

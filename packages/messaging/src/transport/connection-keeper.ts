@@ -4,6 +4,7 @@ import { isMessagingError, MessagingError } from '../errors.js';
 import { limits } from '../limits.js';
 import { Backoff } from './backoff.js';
 import { abortedError, orAborted } from './deadline.js';
+import { ownController } from './own-signal.js';
 import type { TransportState } from './transport.js';
 
 export interface KeeperSetting {
@@ -24,7 +25,7 @@ interface Waiter {
 export class ConnectionKeeper {
   readonly #setting: KeeperSetting;
   readonly #backoff: Backoff;
-  readonly #stopping = new AbortController();
+  readonly #stopping = ownController();
   readonly #waiters = new Set<Waiter>();
   readonly #listeners = new Set<(state: TransportState) => void>();
   #state: TransportState = 'connecting';

@@ -268,8 +268,8 @@ test('deploy takes the session with staged changes, and opens one only when ther
     ...routes,
     'GET /v1/environments/e1/sessions': () => ({
       sessions: [
-        { id: 's0', state: 'deployed' },
-        { id: 's1', state: 'opened' },
+        { id: 's0', state: 'opened', hasChanges: false },
+        { id: 's1', state: 'opened', hasChanges: true },
       ],
     }),
   });
@@ -312,6 +312,8 @@ test('with --json a watch prints the final view and nothing else', async () => {
   assert.deepEqual(JSON.parse(result.stdout), failed);
 });
 
+const red = '\u001b[31m';
+
 test('on a terminal the table is drawn in place', async () => {
   await using api = await fakeApi(
     deployable((_, response) =>
@@ -323,7 +325,9 @@ test('on a terminal the table is drawn in place', async () => {
   );
   const result = await torcello(['deploy', 'shop', '--watch'], { ...api, isTerminal: true });
   assert.match(result.stdout, /MACHINE {2}STAGE {2}STEP {3}STATE/);
-  assert.match(result.stdout, /web-1 {4}s\/web {2}start {2}failed/);
+  assert.ok(result.stdout.includes(`${red}web-1    s/web  start  failed`));
+  const plain = await torcello(['deploy', 'shop', '--watch'], { ...api, isTerminal: true, env: { NO_COLOR: '1' } });
+  assert.ok(!plain.stdout.includes(red));
 });
 
 test('a watch that times out is exit code 6, and says that the deployment goes on', async () => {

@@ -14,7 +14,10 @@ test('address and token come from the environment, else from the data folder, el
 
   const data = path.join(folder.path, 'torcello-data');
   await mkdir(data);
-  await writeFile(path.join(data, 'address.json'), '{"api":"http://127.0.0.1:9999"}\n');
+  await writeFile(
+    path.join(data, 'address.json'),
+    '{"api":"http://127.0.0.1:9999","transport":"rabbit://127.0.0.1/"}\n',
+  );
   await writeFile(path.join(data, 'admin-token'), 'abc\n');
   const fromFolder = await findServer(world, {});
   assert.deepEqual([fromFolder.url, fromFolder.token], ['http://127.0.0.1:9999', 'abc']);

@@ -1,10 +1,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { systemClock } from '@torcello/platform';
 import { seededRandom } from '@torcello/platform/testing';
+import { temporaryFolder as freshFolder } from '@torcello/test-support';
 import type { CliContext, StopSignal } from '../src/context.js';
 import { runCommandLine } from '../src/run-command-line.js';
 
@@ -150,7 +149,7 @@ export interface TemporaryFolder extends AsyncDisposable {
   readonly path: string;
 }
 
-export async function temporaryFolder(): Promise<TemporaryFolder> {
-  const folder = await mkdtemp(path.join(tmpdir(), 'torcello-cli-'));
-  return { path: folder, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
+export function temporaryFolder(): Promise<TemporaryFolder> {
+  const folder = freshFolder('cli');
+  return Promise.resolve({ path: folder.path, [Symbol.asyncDispose]: () => Promise.resolve(folder.remove()) });
 }

@@ -58,11 +58,11 @@ export class ApiClient {
     return this.http.json(`/v1/environments/${environmentId}/configure`, { method: 'POST' });
   }
 
-  /** The sessions of an environment that hold staged changes and can still be deployed, newest first. */
-  async openSessions(environmentId: string): Promise<readonly SessionView[]> {
+  /** The newest session with staged changes that can still be deployed. */
+  async stagedSession(environmentId: string): Promise<SessionView | undefined> {
     const path = `/v1/environments/${environmentId}/sessions`;
     const { sessions } = await this.http.json<{ sessions: SessionView[] }>(path);
-    return sessions.filter(({ state }) => state === 'opened');
+    return sessions.find(({ state, hasChanges }) => state === 'opened' && hasChanges);
   }
 
   addService(environmentId: string, sessionId: string, service: ServiceView): Promise<ServiceView> {

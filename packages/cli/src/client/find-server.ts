@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { CliContext } from '../context.js';
-import { dataFolderFiles, defaultApiAddress, defaultDataFolder } from '../plant/data-folder.js';
+import { dataFolderFiles, defaultApiAddress, defaultDataFolder, readRunningAddress } from '../plant/data-folder.js';
 import type { ServerAddress } from './http.js';
 
 /**
@@ -14,7 +14,7 @@ export async function findServer(
 ): Promise<ServerAddress> {
   const folder = path.resolve(context.cwd, options.data ?? defaultDataFolder);
   const files = dataFolderFiles(folder);
-  const fromFolder = await readAddress(files.address);
+  const fromFolder = (await readRunningAddress(files))?.api;
   const url = context.env['TORCELLO_URL'] ?? fromFolder ?? `http://${defaultApiAddress}`;
   const token = context.env['TORCELLO_TOKEN'] ?? (await readTrimmed(files.adminToken));
   return { url: url.replace(/\/+$/, ''), token, foundIn: sourceOf(context.env, folder, fromFolder) };
@@ -23,17 +23,6 @@ export async function findServer(
 function sourceOf(env: CliContext['env'], folder: string, fromFolder: string | undefined): string {
   if (env['TORCELLO_URL'] !== undefined) return 'TORCELLO_URL';
   return fromFolder === undefined ? `the default, nothing runs from ${folder}` : `the data folder ${folder}`;
-}
-
-async function readAddress(file: string): Promise<string | undefined> {
-  const text = await readTrimmed(file);
-  if (text === undefined) return undefined;
-  try {
-    const { api } = JSON.parse(text) as { api?: unknown };
-    return typeof api === 'string' ? api : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 async function readTrimmed(file: string): Promise<string | undefined> {

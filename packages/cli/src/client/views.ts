@@ -20,6 +20,8 @@ export interface SessionView {
   readonly environment_id: string;
   readonly state: string;
   readonly created: string;
+  /** In lists: whether something is staged in it. */
+  readonly hasChanges?: boolean;
 }
 
 export interface PackageView {
@@ -63,6 +65,7 @@ export interface AgentView {
 export interface DeploymentRow {
   readonly id: string;
   readonly environment_id: string;
+  readonly environment_name?: string;
   readonly state: string;
   readonly started: string | null;
   readonly finished: string | null;

@@ -25,8 +25,7 @@ async function deploy(world: ActionWorld<DeployOptions>, name = ''): Promise<Exi
   const { client, printer, context, options } = world;
   const timeoutMs = watchTimeoutMs(options.watchTimeout);
   const environment = await client.environmentNamed(name);
-  const [staged] = await client.openSessions(environment.id);
-  const session = staged ?? (await client.configure(environment.id));
+  const session = (await client.stagedSession(environment.id)) ?? (await client.configure(environment.id));
   const deployment = await client.deploySession(environment.id, session.id);
   if (options.watch === true) {
     printer.lines([`Deployment ${deployment} of ${environment.name} is accepted`]);

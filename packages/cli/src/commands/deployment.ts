@@ -31,9 +31,10 @@ export function deploymentCommand(run: CommandRun): Command {
   ]);
 }
 
+/** Murano's states in the words that everything else here uses. */
+const stateWords: Readonly<Record<string, string>> = { success: 'succeeded', completed_w_errors: 'not succeeded' };
+
 async function list({ client, printer }: ActionWorld<CommonOptions>, name?: string): Promise<void> {
-  const environments = await client.environments();
-  const names = new Map(environments.map((environment) => [environment.id, environment.name]));
   const only = name === undefined ? undefined : (await client.environmentNamed(name)).id;
   const deployments = await client.deployments(only);
   printer.table(deployments, {
@@ -46,8 +47,8 @@ async function list({ client, printer }: ActionWorld<CommonOptions>, name?: stri
     ],
     rows: deployments.map((row) => [
       row.id,
-      names.get(row.environment_id) ?? row.environment_id,
-      row.state,
+      row.environment_name ?? row.environment_id,
+      stateWords[row.state] ?? row.state,
       row.started ?? '-',
       row.finished ?? '-',
     ]),

@@ -143,7 +143,7 @@ async function show({ client, printer }: ActionWorld<CommonOptions>, name = ''):
 }
 
 async function stagedServices(client: ApiClient, environmentId: string): Promise<readonly ServiceView[]> {
-  const [session] = await client.openSessions(environmentId);
+  const session = await client.stagedSession(environmentId);
   if (session === undefined) return [];
   return (await client.environment(environmentId, session.id)).services ?? [];
 }

@@ -30,23 +30,30 @@ export function hasFailed(plan: PlanRow): boolean {
   return hasEnded(plan) && plan.state !== 'succeeded';
 }
 
+export interface TableWindow {
+  readonly widthMax?: number | undefined;
+  readonly rowsMax?: number | undefined;
+  /** Colours the line of a plan; must not change its width. */
+  readonly paint?: (plan: PlanRow, line: string) => string;
+}
+
 /**
  * The plans as a table that fits a window: what failed and what runs comes first when there is not room for all.
  * Without `rowsMax` all of them.
  */
-export function planTable(
-  plans: readonly PlanRow[],
-  nowMs: number,
-  window: { readonly widthMax?: number | undefined; readonly rowsMax?: number | undefined } = {},
-): readonly string[] {
+export function planTable(plans: readonly PlanRow[], nowMs: number, window: TableWindow = {}): readonly string[] {
   const shown = choose(plans, window.rowsMax ?? Number.POSITIVE_INFINITY);
   const lines = formatTable(
     columns,
     shown.map((plan) => cells(plan, nowMs)),
     window.widthMax,
   );
+  const painted = lines.map((line, at) => {
+    const plan = shown[at - 1];
+    return plan === undefined || window.paint === undefined ? line : window.paint(plan, line);
+  });
   const left = plans.length - shown.length;
-  return left === 0 ? lines : [...lines, cut(`… and ${left} more: ${countStates(plans)}`, window.widthMax ?? 200)];
+  return left === 0 ? painted : [...painted, cut(`… and ${left} more: ${countStates(plans)}`, window.widthMax ?? 200)];
 }
 
 /** `2 running, 898 stored`. */

@@ -48,7 +48,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const broker = options.transport === undefined ? await startBroker(options) : externalBroker(options.transport);
   const [apiLine] = await Promise.all([startApi(options, broker), startConductor(options, broker)]);
   const api = readyText(apiLine, 'api');
-  await writePrivate(files.address, `${JSON.stringify({ api, pid: process.pid })}\n`);
+  await writePrivate(files.address, `${JSON.stringify({ api, transport: broker.transport, pid: process.pid })}\n`);
   return { api, transport: broker.transport, broker: withoutLogin(broker.transport) };
 }
 

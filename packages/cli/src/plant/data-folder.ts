@@ -1,4 +1,4 @@
-import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { CliError, systemCode } from '../cli-error.js';
 
@@ -17,8 +17,24 @@ export interface DataFolderFiles {
   readonly planKeyPublic: string;
   /** The control plane's own login at the embedded broker. */
   readonly brokerLogin: string;
-  /** Where the running control plane listens; there only while it runs. */
+  /** A `RunningAddress`; there only while the control plane runs. */
   readonly address: string;
+}
+
+/** Where a running control plane listens. The transport carries its login: the file is its owner's only. */
+export interface RunningAddress {
+  readonly api: string;
+  readonly transport: string;
+}
+
+/** Undefined where nothing runs from the folder. */
+export async function readRunningAddress(files: DataFolderFiles): Promise<RunningAddress | undefined> {
+  try {
+    const { api, transport } = JSON.parse(await readFile(files.address, 'utf8')) as Partial<RunningAddress>;
+    return typeof api === 'string' && typeof transport === 'string' ? { api, transport } : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Where everything lies in a data folder; `up` and the quickstart lay it out the same way. */

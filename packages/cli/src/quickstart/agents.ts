@@ -27,10 +27,11 @@ export function startLocalAgents(
   const startedAtMs = new Map<string, number>();
   const script = programBin('agent');
   const starts = machines.map(({ name, joinLine }) => {
-    const args = ['--data', path.join(files.folder, 'agents', name), '--join', joinLine ?? ''];
+    const args = ['--data', path.join(files.folder, 'agents', name)];
+    const environment = { ...plainEnvironment(env), TORCELLO_JOIN: joinLine ?? '' };
     return supervisor.start({
       name: `agent ${name}`,
-      program: () => ({ script, args, env: plainEnvironment(env) }),
+      program: () => ({ script, args, env: environment }),
       logFile: path.join(files.logs, `agent-${name}.log`),
       clock,
       onEvent: (event) => {

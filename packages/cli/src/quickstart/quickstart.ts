@@ -136,7 +136,7 @@ class QuickstartRun {
 
   async #tell({ client }: Plant): Promise<void> {
     const sink = this.#options.isJson ? this.#context.stderr : this.#context.stdout;
-    const display = planDisplay(sink, this.#context.clock);
+    const display = planDisplay(this.#context, sink);
     try {
       await tellStory({
         context: this.#context,

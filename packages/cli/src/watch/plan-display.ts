@@ -1,7 +1,8 @@
 import type { Clock, Timer } from '@torcello/platform';
+import picocolors from 'picocolors';
 import type { PlanRow } from '../client/views.js';
-import type { TextSink } from '../context.js';
-import { planLine, planTable } from '../output/deployment-text.js';
+import type { CliContext, TextSink } from '../context.js';
+import { hasEnded, hasFailed, planLine, planTable } from '../output/deployment-text.js';
 import { LiveRegion } from '../output/live-region.js';
 import { safeText } from '../output/text.js';
 
@@ -14,9 +15,21 @@ export interface PlanDisplay {
   close(): void;
 }
 
-/** A live table on a terminal, plain lines in a pipe. */
-export function planDisplay(sink: TextSink, clock: Clock): PlanDisplay {
-  return sink.isTTY === true ? new TableDisplay(sink, clock) : new LineDisplay(sink);
+/** A live table on a terminal, coloured unless `NO_COLOR` is set; plain lines in a pipe. */
+export function planDisplay(context: Pick<CliContext, 'clock' | 'env'>, sink: TextSink): PlanDisplay {
+  if (sink.isTTY !== true) return new LineDisplay(sink);
+  return new TableDisplay(sink, context.clock, paintFor((context.env['NO_COLOR'] ?? '') === ''));
+}
+
+type Paint = (plan: PlanRow, line: string) => string;
+
+function paintFor(isColoured: boolean): Paint {
+  const { red, green, cyan } = picocolors.createColors(isColoured);
+  return (plan, line) => {
+    if (hasFailed(plan)) return red(line);
+    if (hasEnded(plan)) return green(line);
+    return plan.state === 'running' ? cyan(line) : line;
+  };
 }
 
 /** Shows nothing; for `--json`. */
@@ -30,14 +43,16 @@ const rowsKeptFree = 4;
 class TableDisplay implements PlanDisplay {
   readonly #sink: TextSink;
   readonly #clock: Clock;
+  readonly #paint: Paint;
   readonly #region: LiveRegion;
   readonly #plans = new Map<string, PlanRow>();
   #timer: Timer | undefined;
   #isUrgent = false;
 
-  constructor(sink: TextSink, clock: Clock) {
+  constructor(sink: TextSink, clock: Clock, paint: Paint) {
     this.#sink = sink;
     this.#clock = clock;
+    this.#paint = paint;
     this.#region = new LiveRegion(sink);
   }
 
@@ -69,7 +84,9 @@ class TableDisplay implements PlanDisplay {
     if (this.#plans.size > 0) {
       const { columns, rows } = this.#sink;
       const rowsMax = rows === undefined ? undefined : Math.max(1, rows - rowsKeptFree);
-      this.#region.draw(planTable([...this.#plans.values()], this.#clock.now(), { widthMax: columns, rowsMax }));
+      this.#region.draw(
+        planTable([...this.#plans.values()], this.#clock.now(), { widthMax: columns, rowsMax, paint: this.#paint }),
+      );
     }
     this.#drawIn(ageRedrawMs);
   }

@@ -85,7 +85,7 @@ async function follow(
           why = 'timedOut';
           ending.abort();
         });
-  const display = options.printer.isJson ? silentDisplay : planDisplay(context.stdout, context.clock);
+  const display = options.printer.isJson ? silentDisplay : planDisplay(context, context.stdout);
   try {
     const events = deploymentEvents(client.http, deploymentId, { clock: context.clock, signal: ending.signal });
     for await (const event of events) {

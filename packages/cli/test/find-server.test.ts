@@ -16,7 +16,7 @@ test('address and token come from the environment, else from the data folder, el
   await mkdir(data);
   await writeFile(
     path.join(data, 'address.json'),
-    '{"api":"http://127.0.0.1:9999","transport":"rabbit://127.0.0.1/"}\n',
+    '{"api":"http://127.0.0.1:9999","transport":"rabbit://127.0.0.1/","pid":1}\n',
   );
   await writeFile(path.join(data, 'admin-token'), 'abc\n');
   const fromFolder = await findServer(world, {});

@@ -1,10 +1,9 @@
-import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Clock, Random } from '@torcello/platform';
 import type { ChildEvent, ProgramStart } from '../supervisor/supervised-child.js';
 import { readyText, type ReadyLine } from '../supervisor/ready-line.js';
 import type { Supervisor } from '../supervisor/supervisor.js';
-import { writePrivate, type DataFolderFiles } from './data-folder.js';
+import { removeRunningAddress, requireUnused, writePrivate, type DataFolderFiles } from './data-folder.js';
 import { formatAddress, type ListenAddress } from './ports.js';
 import { agentBundle, programBin } from './program-bins.js';
 import { brokerLogin, ensurePlanKey } from './secrets.js';
@@ -44,6 +43,7 @@ interface BrokerPlace {
 /** Starts the three and resolves when all of them listen. Whoever asked ends them through the supervisor. */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
   const { files } = options;
+  await requireUnused(files);
   await ensurePlanKey(files);
   const broker = options.transport === undefined ? await startBroker(options) : externalBroker(options.transport);
   const [apiLine] = await Promise.all([startApi(options, broker), startConductor(options, broker)]);
@@ -54,7 +54,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 
 /** Ends the three; the address is taken back, because nobody listens there any more. */
 export async function stopControlPlane(files: DataFolderFiles, supervisor: Supervisor): Promise<void> {
-  await rm(files.address, { force: true });
+  await removeRunningAddress(files);
   await supervisor.stop();
 }
 

@@ -1,4 +1,4 @@
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { CliError, systemCode } from '../cli-error.js';
 
@@ -25,15 +25,41 @@ export interface DataFolderFiles {
 export interface RunningAddress {
   readonly api: string;
   readonly transport: string;
+  /** The process that runs it all. */
+  readonly pid: number;
 }
 
 /** Undefined where nothing runs from the folder. */
 export async function readRunningAddress(files: DataFolderFiles): Promise<RunningAddress | undefined> {
   try {
-    const { api, transport } = JSON.parse(await readFile(files.address, 'utf8')) as Partial<RunningAddress>;
-    return typeof api === 'string' && typeof transport === 'string' ? { api, transport } : undefined;
+    const { api, transport, pid } = JSON.parse(await readFile(files.address, 'utf8')) as Partial<RunningAddress>;
+    if (typeof api !== 'string' || typeof transport !== 'string' || typeof pid !== 'number') return undefined;
+    return { api, transport, pid };
   } catch {
     return undefined;
+  }
+}
+
+/** @throws CliError `data_in_use` when another process runs a control plane from this folder. */
+export async function requireUnused(files: DataFolderFiles): Promise<void> {
+  const running = await readRunningAddress(files);
+  if (running === undefined || running.pid === process.pid || !isAlive(running.pid)) return;
+  throw new CliError('data_in_use', `the data folder ${files.folder} is in use by process ${running.pid}`, {
+    cure: `end that process, or name another folder with --data (if it is not Torcello, delete ${files.address})`,
+  });
+}
+
+/** Takes the address back, if it is this process's. */
+export async function removeRunningAddress(files: DataFolderFiles): Promise<void> {
+  if ((await readRunningAddress(files))?.pid === process.pid) await rm(files.address, { force: true });
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return systemCode(error) === 'EPERM';
   }
 }
 

@@ -1,0 +1,186 @@
+import type { AddressInfo } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import type { Transport } from '@torcello/messaging';
+import type { Clock, Logger, Random } from '@torcello/platform';
+import type { Context } from './context.js';
+import { openStore } from './database/store.js';
+import { Appends } from './deployments/appends.js';
+import { Claims } from './deployments/claims.js';
+import { FoldedDeployments } from './deployments/folded.js';
+import { History } from './deployments/history.js';
+import { Leases } from './deployments/leases.js';
+import { Environments } from './environments/environments.js';
+import { StartError } from './errors.js';
+import { apiLimits } from './limits.js';
+import type { AgentAccounts } from './machines/accounts.js';
+import { Joins } from './machines/joins.js';
+import { Machines } from './machines/machines.js';
+import { Presence } from './machines/presence.js';
+import { BrokerSide, isUp } from './messaging/broker-side.js';
+import { Notices } from './notices.js';
+import { Catalog } from './packages/catalog.js';
+import { createServer } from './routes/server.js';
+import { openSecrets } from './secrets.js';
+import type { Secrets } from './secrets.js';
+import { WatchHub } from './watch/hub.js';
+
+export interface ApiOptions {
+  readonly dataDirectory: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** How agents get their logins. Default: they cannot join. */
+  readonly accounts: (secrets: Secrets) => AgentAccounts;
+  /** SPKI of the plan signing key, PEM; undefined while there is none. */
+  readonly planKey: () => string | undefined;
+  /** As agents and people reach the API. Default: where it listens. */
+  readonly publicUrl?: string;
+  readonly agentBundle?: string;
+  readonly installScript?: string;
+  readonly timings?: Partial<ApiTimings>;
+}
+
+export interface ApiTimings {
+  /** A conductor's lease ends so long after its last renewal. Default 30 s. */
+  readonly leaseMs: number;
+  /** Between two looks for deployments that nobody works on. Default 5 s. */
+  readonly sweepMs: number;
+  /** Between two comparisons of broker and database. Default 10 s. */
+  readonly reconcileMs: number;
+  /** Agents give a sign of life so often. Default 10 s. */
+  readonly heartbeatMs: number;
+  /** Mailboxes outlive their machines so long, for the last receipts. Default 30 s. */
+  readonly mailboxGraceMs: number;
+}
+
+const timingsDefault: ApiTimings = {
+  leaseMs: 30_000,
+  sweepMs: 5_000,
+  reconcileMs: 10_000,
+  heartbeatMs: 10_000,
+  mailboxGraceMs: 30_000,
+};
+
+/** The API program but for its command line: truth, HTTP, and, once a transport is there, everything over the broker. */
+export class Api {
+  readonly server: FastifyInstance;
+  readonly secrets: Secrets;
+  readonly #context: Context;
+  readonly #parts: Parts;
+  readonly #address: { url: string };
+  readonly #link: { transport: Transport | undefined };
+  #brokerSide: BrokerSide | undefined;
+
+  private constructor(made: {
+    readonly server: FastifyInstance;
+    readonly secrets: Secrets;
+    readonly context: Context;
+    readonly parts: Parts;
+    readonly address: { url: string };
+    readonly link: { transport: Transport | undefined };
+  }) {
+    this.server = made.server;
+    this.secrets = made.secrets;
+    this.#context = made.context;
+    this.#parts = made.parts;
+    this.#address = made.address;
+    this.#link = made.link;
+  }
+
+  /** Opens the data folder and makes everything that needs no broker. @throws StartError. */
+  static async open(options: ApiOptions): Promise<Api> {
+    const { clock, random, logger, dataDirectory } = options;
+    const store = await openStore(dataDirectory);
+    const secrets = openSecrets(dataDirectory, random);
+    const context: Context = { store, clock, random, logger, notices: new Notices() };
+    const address = { url: options.publicUrl ?? '' };
+    const link: { transport: Transport | undefined } = { transport: undefined };
+    const parts = makeParts(options, { context, secrets, publicUrl: () => address.url });
+    await parts.claims.restore();
+    const isBrokerUp = (): boolean => isUp(link.transport);
+    const server = await createServer({
+      context,
+      secrets,
+      ...parts,
+      hub: new WatchHub({ db: store.db, notices: context.notices, logger, isBrokerUp }),
+      isBrokerUp,
+      publicUrl: () => address.url,
+      mailboxGraceMs: parts.timings.mailboxGraceMs,
+      agentBundle: options.agentBundle,
+      installScript: options.installScript,
+    });
+    return new Api({ server, secrets, context, parts, address, link });
+  }
+
+  /** Listens; answers the address. @throws StartError PORT_IN_USE. */
+  async listen(at: { readonly host: string; readonly port: number }): Promise<string> {
+    try {
+      await this.server.listen(at);
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw cause;
+      throw new StartError(
+        'PORT_IN_USE',
+        `${at.host}:${at.port} is taken; stop what listens there, or take another port with --listen`,
+        { cause },
+      );
+    }
+    const { address, family, port } = this.server.server.address() as AddressInfo;
+    const url = `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+    if (this.#address.url === '') this.#address.url = url;
+    return url;
+  }
+
+  /** Begins to work over a broker. The transport stays the caller's to close, after `stop`. */
+  async attach(transport: Transport): Promise<void> {
+    this.#link.transport = transport;
+    const { claims, appends, history, leases, presence, accounts, timings } = this.#parts;
+    const { sweepMs, reconcileMs, heartbeatMs } = timings;
+    const options = { context: this.#context, transport, claims, appends, history, leases, presence, accounts };
+    this.#brokerSide = new BrokerSide({ ...options, sweepMs, reconcileMs, heartbeatMs });
+    await this.#brokerSide.start();
+  }
+
+  /** Ends watches and requests, then the work over the broker, then the database. */
+  async stop(): Promise<void> {
+    await this.server.close();
+    await this.#brokerSide?.stop();
+    await this.#context.store.close();
+  }
+}
+
+type Parts = ReturnType<typeof makeParts>;
+
+function makeParts(
+  options: ApiOptions,
+  base: { readonly context: Context; readonly secrets: Secrets; readonly publicUrl: () => string },
+) {
+  const { context, secrets, publicUrl } = base;
+  const timings = { ...timingsDefault, ...options.timings };
+  const leases = new Leases(context.clock, timings.leaseMs);
+  const folded = new FoldedDeployments(apiLimits.deploymentsCachedMax.value);
+  const hintExpiresMs = timings.sweepMs;
+  const history = new History({ context, folded, leases, hintExpiresMs, mailboxGraceMs: timings.mailboxGraceMs });
+  const accounts = options.accounts(secrets);
+  const presence = new Presence(context.clock, timings.heartbeatMs);
+  return {
+    timings,
+    leases,
+    folded,
+    history,
+    accounts,
+    presence,
+    claims: new Claims({
+      context,
+      leases,
+      folded,
+      hintExpiresMs,
+      filesUrl: publicUrl,
+      filesToken: (id) => secrets.filesToken(id),
+    }),
+    appends: new Appends({ context, history, folded }),
+    environments: new Environments({ context, history, hintExpiresMs }),
+    catalog: new Catalog(context),
+    machines: new Machines({ context, history, publicUrl }),
+    joins: new Joins({ context, history, accounts, planKey: options.planKey, heartbeatMs: timings.heartbeatMs }),
+  };
+}

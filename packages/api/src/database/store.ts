@@ -1,0 +1,117 @@
+import path from 'node:path';
+import { createRequire } from 'node:module';
+import { Kysely, Migrator } from 'kysely';
+import type { Transaction } from 'kysely';
+import { StartError } from '../errors.js';
+import { migrations } from './migrations.js';
+import { sqliteDialect } from './sqlite-dialect.js';
+import type { SqliteDatabase } from './sqlite-dialect.js';
+import type { Tables } from './tables.js';
+
+/** The database, or a transaction of it. */
+export type Db = Kysely<Tables>;
+
+/** One transaction. What `afterCommit` is given happens when the rows are safe, and not at all when they are not. */
+export interface Work {
+  readonly db: Transaction<Tables>;
+  afterCommit(action: () => void): void;
+}
+
+/** The API's truth. Every change goes through `write`; reads that need no transaction use `db`. */
+export class Store {
+  readonly db: Db;
+
+  constructor(db: Db) {
+    this.db = db;
+  }
+
+  /** Runs `work` in one transaction that takes the write lock at once. A throw leaves nothing behind. */
+  async write<Answer>(work: (work: Work) => Promise<Answer>): Promise<Answer> {
+    const actions: (() => void)[] = [];
+    const answer = await this.db
+      .transaction()
+      .execute((db) => work({ db, afterCommit: (action) => actions.push(action) }));
+    for (const action of actions) action();
+    return answer;
+  }
+
+  async close(): Promise<void> {
+    await this.db.destroy();
+  }
+}
+
+/**
+ * Opens `torcello.sqlite` in a data folder, makes or migrates its tables, and keeps every other process out of it.
+ * @throws StartError DATA_IN_USE, DATA_NEWER, SQLITE_MISSING.
+ */
+export async function openStore(dataDirectory: string): Promise<Store> {
+  const file = path.join(dataDirectory, 'torcello.sqlite');
+  const db: Db = new Kysely<Tables>({ dialect: sqliteDialect(openExclusively(file)) });
+  try {
+    await migrate(db, file);
+  } catch (error) {
+    await db.destroy();
+    throw error;
+  }
+  return new Store(db);
+}
+
+function openExclusively(file: string): SqliteDatabase {
+  const database = openSqlite(file);
+  try {
+    // With the exclusive lock the write-ahead log needs no shared memory, and a second API finds the door locked.
+    database.exec('pragma locking_mode = exclusive');
+    database.exec('pragma journal_mode = wal');
+    database.exec('pragma synchronous = full');
+    database.exec('pragma foreign_keys = on');
+    database.exec('begin immediate; commit');
+  } catch (cause) {
+    database.close();
+    throw new StartError('DATA_IN_USE', `another process uses ${file}; stop it, or take another --data folder`, {
+      cause,
+    });
+  }
+  return database;
+}
+
+function openSqlite(file: string): SqliteDatabase {
+  const load = createRequire(import.meta.url);
+  for (const name of ['node:sqlite', '@photostructure/sqlite']) {
+    const module = tryLoad(load, name) as { DatabaseSync?: new (file: string) => SqliteDatabase } | undefined;
+    if (module?.DatabaseSync !== undefined) return new module.DatabaseSync(file);
+  }
+  throw new StartError('SQLITE_MISSING', 'no SQLite here: use Node 22.13 or newer, or install @photostructure/sqlite');
+}
+
+function tryLoad(load: NodeJS.Require, name: string): unknown {
+  try {
+    return load(name);
+  } catch {
+    return undefined;
+  }
+}
+
+async function migrate(db: Db, file: string): Promise<void> {
+  const migrator = new Migrator({ db, provider: { getMigrations: () => Promise.resolve({ ...migrations }) } });
+  const unknown = (await appliedMigrations(db)).filter((name) => !(name in migrations));
+  if (unknown.length > 0) {
+    const last = unknown.at(-1);
+    throw new StartError(
+      'DATA_NEWER',
+      `${file} was written by a newer release (${last}); start that release, or take another --data folder`,
+    );
+  }
+  const { error } = await migrator.migrateToLatest();
+  if (error !== undefined) throw error instanceof Error ? error : new Error('the migration failed', { cause: error });
+}
+
+async function appliedMigrations(db: Db): Promise<readonly string[]> {
+  const tables = await db.introspection.getTables({ withInternalKyselyTables: true });
+  if (!tables.some((table) => table.name === 'kysely_migration')) return [];
+  const rows = await (db as unknown as Kysely<{ kysely_migration: { name: string } }>)
+    .selectFrom('kysely_migration')
+    .select('name')
+    .orderBy('name')
+    .execute();
+  return rows.map((row) => row.name);
+}

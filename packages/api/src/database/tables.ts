@@ -1,0 +1,252 @@
+import type { Generated, Insertable, Selectable } from 'kysely';
+
+/**
+ * The API's tables as both SQLite and PostgreSQL have them: ids are text, instants whole milliseconds since 1970,
+ * documents JSON in text, truth values 0 and 1.
+ */
+export interface Tables {
+  readonly environments: EnvironmentTable;
+  readonly sessions: SessionTable;
+  readonly packages: PackageTable;
+  readonly package_archives: PackageArchiveTable;
+  readonly machines: MachineTable;
+  readonly mailbox_removals: MailboxRemovalTable;
+  readonly deployments: DeploymentTable;
+  readonly history: HistoryTable;
+  readonly letters: LetterTable;
+  readonly plans: PlanTable;
+  readonly steps: StepTable;
+  readonly outbox: OutboxTable;
+  readonly inbox: InboxTable;
+  readonly reports: ReportTable;
+  readonly outputs: OutputTable;
+  readonly output_chunks: OutputChunkTable;
+  readonly audit: AuditTable;
+}
+
+export interface EnvironmentTable {
+  readonly id: string;
+  readonly name: string;
+  /** Murano's: counts finished deployments; a session of another version is stale. */
+  readonly version: number;
+  readonly description: string;
+  /** The services as they were last deployed, JSON. */
+  readonly services: string;
+  /** 1 once a deployment of it was accepted: then deleting it needs a destroy. */
+  readonly is_deployed: number;
+  readonly created_at: number;
+  readonly updated_at: number;
+}
+
+export interface SessionTable {
+  readonly id: string;
+  readonly environment_id: string;
+  readonly state: string;
+  readonly version: number;
+  /** The staged services, JSON. */
+  readonly services: string;
+  readonly created_at: number;
+  readonly updated_at: number;
+}
+
+export interface PackageTable {
+  readonly id: string;
+  readonly full_name: string;
+  readonly version: string;
+  readonly name: string;
+  readonly type: string;
+  readonly format: string;
+  readonly description: string;
+  readonly author: string;
+  /** JSON list. */
+  readonly tags: string;
+  /** JSON list of MuranoPL class names. */
+  readonly classes: string;
+  /** SHA-256 of the archive, hexadecimal. */
+  readonly digest: string;
+  readonly size: number;
+  /** `application.yaml` as JSON; null for packages that this release only stores. */
+  readonly definition: string | null;
+  readonly is_public: number;
+  readonly is_enabled: number;
+  readonly created_at: number;
+  readonly updated_at: number;
+}
+export interface PackageArchiveTable {
+  readonly package_id: string;
+  readonly body: Uint8Array;
+}
+
+export interface MachineTable {
+  readonly id: string;
+  readonly environment_id: string;
+  readonly name: string;
+  readonly role: string;
+  readonly place: number;
+  readonly mailbox: string;
+  /** 1 once the broker has the mailbox. */
+  readonly is_mailbox_declared: number;
+  readonly created_at: number;
+  /** Number of the last agent that joined; 0 when none has. */
+  readonly enrolment: number;
+  readonly token_digest: string;
+  /** Key of the agent that used the token; null while it is unused. */
+  readonly token_used_by: string | null;
+  /** 1 when somebody else came with a used token. */
+  readonly is_token_contested: number;
+  readonly public_key: string | null;
+  readonly hostname: string | null;
+  readonly agent_version: string | null;
+  readonly joined_at: number | null;
+  readonly last_heartbeat_at: number | null;
+  readonly running_plan: string | null;
+}
+
+/** A mailbox and a login that the broker must forget, at the earliest at `due_at`. */
+export interface MailboxRemovalTable {
+  readonly mailbox: string;
+  readonly machine_id: string;
+  readonly due_at: number;
+}
+
+export interface DeploymentTable {
+  readonly id: string;
+  readonly environment_id: string;
+  readonly environment_name: string;
+  readonly session_id: string | null;
+  readonly action: 'deploy' | 'destroy';
+  /** Services and machines as they were accepted, JSON. */
+  readonly model: string;
+  readonly state: DeploymentState;
+  readonly reason: string | null;
+  readonly epoch: number;
+  /** Length of the history. */
+  readonly length: number;
+  /** 1 when only the world can bring it on: no hint until there is news. */
+  readonly is_parked: number;
+  readonly lease_holder: string | null;
+  readonly lease_nonce: string | null;
+  readonly accepted_at: number;
+  readonly finished_at: number | null;
+}
+export type DeploymentState = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled';
+
+/** Append-only; `n` counts from 0 without gap in each deployment. */
+export interface HistoryTable {
+  readonly deployment_id: string;
+  readonly n: number;
+  readonly event_id: string;
+  readonly epoch: number;
+  readonly at: number;
+  readonly type: string;
+  /** The whole event, JSON. */
+  readonly event: string;
+}
+
+/** The exact bytes of a plan's letter, kept beside the history. */
+export interface LetterTable {
+  readonly plan_id: string;
+  readonly deployment_id: string;
+  readonly mailbox: string;
+  readonly body: Uint8Array;
+}
+
+/** Projection of history and progress, for people. */
+export interface PlanTable {
+  readonly plan_id: string;
+  readonly deployment_id: string;
+  readonly machine_id: string;
+  readonly machine_name: string;
+  readonly role: string;
+  readonly place: number;
+  readonly stage: string;
+  readonly state: string;
+  readonly step: string | null;
+  readonly since: number;
+  readonly scheduled_at: number;
+  readonly stored_at: number | null;
+  readonly delivered_at: number | null;
+  readonly started_at: number | null;
+  readonly finished_at: number | null;
+  readonly outcome: string | null;
+  readonly reason: string | null;
+  /** Highest progress number seen; a lower one comes too late. */
+  readonly sequence: number;
+}
+
+export interface StepTable {
+  readonly plan_id: string;
+  readonly name: string;
+  /** Order of appearance, from 0. */
+  readonly place: number;
+  readonly state: string;
+  readonly exit_code: number | null;
+  readonly started_at: number | null;
+  readonly finished_at: number | null;
+}
+
+/** A letter that was decided together with other rows and is still to be confirmed by the broker. */
+export interface OutboxTable {
+  readonly id: Generated<number>;
+  readonly mailbox: string;
+  readonly message_id: string;
+  /** The deployment of a hint, the plan of a receipt. */
+  readonly subject: string;
+  readonly headers: string;
+  readonly body: string;
+  /** Null: it waits until somebody reads it. */
+  readonly expires_ms: number | null;
+  readonly created_at: number;
+}
+
+/** One row a result: what makes a copy a copy. */
+export interface InboxTable {
+  readonly plan_id: string;
+  readonly body: string;
+  readonly received_at: number;
+}
+
+export interface ReportTable {
+  readonly id: Generated<number>;
+  readonly message_id: string;
+  readonly deployment_id: string;
+  readonly level: string;
+  readonly text: string;
+  readonly entity: string;
+  readonly entity_id: string;
+  readonly created_at: number;
+}
+
+export interface OutputTable {
+  readonly plan_id: string;
+  readonly step: string;
+  /** End of the last chunk that came. */
+  readonly total_bytes: number;
+  readonly chunks: number;
+  readonly is_cut: number;
+}
+export interface OutputChunkTable {
+  readonly plan_id: string;
+  readonly step: string;
+  readonly start: number;
+  readonly body: Uint8Array;
+}
+
+export interface AuditTable {
+  readonly id: Generated<number>;
+  readonly at: number;
+  readonly actor: string;
+  readonly action: string;
+  readonly target: string;
+  readonly detail: string;
+}
+
+export type EnvironmentRow = Selectable<EnvironmentTable>;
+export type SessionRow = Selectable<SessionTable>;
+export type PackageRow = Selectable<PackageTable>;
+export type MachineRow = Selectable<MachineTable>;
+export type DeploymentRow = Selectable<DeploymentTable>;
+export type PlanRow = Selectable<PlanTable>;
+export type StepRow = Selectable<StepTable>;
+export type OutboxRow = Selectable<OutboxTable>;
+export type NewOutboxRow = Insertable<OutboxTable>;

@@ -1,0 +1,147 @@
+import type { DeploymentAction, DeploymentEvent, DeploymentMachine } from '@torcello/contracts';
+import { hexId } from '@torcello/platform';
+import type { Context } from '../context.js';
+import { writeAudit } from '../database/audit.js';
+import { writeHint } from '../database/outbox.js';
+import type { Db, Work } from '../database/store.js';
+import type { DeploymentRow, EnvironmentRow } from '../database/tables.js';
+import { resolveServices } from '../environments/resolve.js';
+import type { ServiceObject } from '../environments/services.js';
+import { Refusal } from '../errors.js';
+import { apiLimits } from '../limits.js';
+import type { StoredModel } from './model.js';
+import { checkMachines, makeStages } from './stages.js';
+
+export interface DeploymentOrder {
+  readonly environment: EnvironmentRow;
+  /** Undefined for a destroy, which needs no session. */
+  readonly sessionId: string | undefined;
+  readonly action: DeploymentAction;
+  readonly services: readonly ServiceObject[];
+  readonly hintExpiresMs: number;
+}
+
+/**
+ * Takes a deployment: its row, the event `accepted`, the audit entry and the hint stand in one transaction, before the
+ * user has an answer. Whether a conductor or a broker is there does not matter.
+ */
+export async function acceptDeployment(context: Context, work: Work, order: DeploymentOrder): Promise<string> {
+  const { environment, action, hintExpiresMs } = order;
+  await refuseOverload(work.db);
+  await refuseWhileBusy(work.db, environment);
+  const machines = await machinesOf(work.db, environment.id);
+  const services = await resolveServices(work.db, order.services);
+  if (action === 'deploy') checkMachines(environment.name, services, machines);
+  const id = hexId(context.random);
+  const model: StoredModel = { objects: order.services, services, machines };
+  const accepted: DeploymentEvent = { type: 'accepted', action, stages: makeStages(action, services, machines) };
+  await insertDeployment(context, work, { id, order, model });
+  await insertAccepted(context, work, id, accepted);
+  await work.db
+    .updateTable('environments')
+    .set({ is_deployed: 1, updated_at: context.clock.now() })
+    .where('id', '=', environment.id)
+    .execute();
+  await writeAudit(context, work, {
+    actor: 'admin',
+    action: `deployment.${action}`,
+    target: id,
+    detail: { environment: environment.id },
+  });
+  await writeHint(context, work, { deploymentId: id, expiresMs: hintExpiresMs });
+  return id;
+}
+
+/** The unfinished deployment of an environment, if there is one. */
+export async function unfinishedDeployment(db: Db, environmentId: string): Promise<DeploymentRow | undefined> {
+  return db
+    .selectFrom('deployments')
+    .selectAll()
+    .where('environment_id', '=', environmentId)
+    .where('finished_at', 'is', null)
+    .limit(1)
+    .executeTakeFirst();
+}
+
+async function refuseWhileBusy(db: Db, environment: EnvironmentRow): Promise<void> {
+  const running = await unfinishedDeployment(db, environment.id);
+  if (running === undefined) return;
+  throw new Refusal('environment_busy', `deployment ${running.id} of ${environment.name} is not finished`, {
+    cure: `torcello deployment show ${running.id}`,
+  });
+}
+
+async function refuseOverload(db: Db): Promise<void> {
+  const { count } = await db
+    .selectFrom('outbox')
+    .select((column) => column.fn.countAll<number>().as('count'))
+    .executeTakeFirstOrThrow();
+  if (Number(count) < apiLimits.outboxRowsMax.value) return;
+  throw new Refusal('overloaded', `${count} letters wait for the broker`, {
+    cure: 'see whether the broker is up: GET /healthz',
+  });
+}
+
+/** The machines of an environment with the enrolment that a plan made now is for. */
+export async function machinesOf(db: Db, environmentId: string): Promise<readonly DeploymentMachine[]> {
+  const rows = await db
+    .selectFrom('machines')
+    .select(['id', 'name', 'role', 'place', 'mailbox', 'enrolment'])
+    .where('environment_id', '=', environmentId)
+    .orderBy('role')
+    .orderBy('place')
+    .execute();
+  return rows.map(({ place, enrolment, ...machine }) => ({
+    ...machine,
+    index: place,
+    enrolment: Math.max(1, enrolment),
+  }));
+}
+
+async function insertDeployment(
+  context: Context,
+  work: Work,
+  made: { readonly id: string; readonly order: DeploymentOrder; readonly model: StoredModel },
+): Promise<void> {
+  const { environment, sessionId, action } = made.order;
+  await work.db
+    .insertInto('deployments')
+    .values({
+      id: made.id,
+      environment_id: environment.id,
+      environment_name: environment.name,
+      session_id: sessionId ?? null,
+      action,
+      model: JSON.stringify(made.model),
+      state: 'queued',
+      reason: null,
+      epoch: 0,
+      length: 1,
+      is_parked: 0,
+      lease_holder: null,
+      lease_nonce: null,
+      accepted_at: context.clock.now(),
+      finished_at: null,
+    })
+    .execute();
+}
+
+async function insertAccepted(
+  context: Context,
+  work: Work,
+  deploymentId: string,
+  event: DeploymentEvent,
+): Promise<void> {
+  await work.db
+    .insertInto('history')
+    .values({
+      deployment_id: deploymentId,
+      n: 0,
+      event_id: hexId(context.random),
+      epoch: 0,
+      at: context.clock.now(),
+      type: event.type,
+      event: JSON.stringify(event),
+    })
+    .execute();
+}

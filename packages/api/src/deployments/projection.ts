@@ -1,0 +1,105 @@
+import type { DeploymentEvent, PlanLetter } from '@torcello/contracts';
+import type { Work } from '../database/store.js';
+import type { PlanTable } from '../database/tables.js';
+import type { StoredModel } from './model.js';
+
+/** Rows in one insert: SQLite bounds the parameters of a statement. */
+const rowsPerInsert = 500;
+
+/** Writes the rows that people look at, for events just appended to a history. */
+export async function project(
+  work: Work,
+  news: {
+    readonly deploymentId: string;
+    readonly model: StoredModel;
+    readonly events: readonly DeploymentEvent[];
+    readonly atMs: number;
+  },
+): Promise<readonly string[]> {
+  const scheduled = news.events.flatMap((event) => (event.type === 'planScheduled' ? [event.plan] : []));
+  await insertPlans(work, news, scheduled);
+  const changed = scheduled.map((plan) => plan.planId);
+  for (const event of news.events) {
+    if (event.type === 'planStored') await markStored(work, event, news.atMs);
+    if (event.type === 'planEnded') await markEnded(work, event, news.atMs);
+    if (event.type === 'planStored' || event.type === 'planEnded') changed.push(event.planId);
+  }
+  return [...new Set(changed)];
+}
+
+async function insertPlans(
+  work: Work,
+  news: { readonly deploymentId: string; readonly model: StoredModel; readonly atMs: number },
+  plans: readonly PlanLetter[],
+): Promise<void> {
+  const machines = new Map(plans.length === 0 ? [] : news.model.machines.map((machine) => [machine.id, machine]));
+  const rows = plans.map((plan): PlanTable => {
+    const machine = machines.get(plan.machine);
+    return {
+      plan_id: plan.planId,
+      deployment_id: news.deploymentId,
+      machine_id: plan.machine,
+      machine_name: machine?.name ?? plan.machine,
+      role: machine?.role ?? '',
+      place: machine?.index ?? 0,
+      stage: plan.stage,
+      state: 'scheduled',
+      step: null,
+      since: news.atMs,
+      scheduled_at: news.atMs,
+      stored_at: null,
+      delivered_at: null,
+      started_at: null,
+      finished_at: null,
+      outcome: null,
+      reason: null,
+      sequence: 0,
+    };
+  });
+  for (let from = 0; from < rows.length; from += rowsPerInsert) {
+    await work.db
+      .insertInto('plans')
+      .values(rows.slice(from, from + rowsPerInsert))
+      .execute();
+  }
+}
+
+async function markStored(
+  work: Work,
+  event: { readonly planId: string; readonly storedAtMs: number },
+  nowMs: number,
+): Promise<void> {
+  const at = Math.min(event.storedAtMs, nowMs);
+  await work.db
+    .updateTable('plans')
+    .set({ stored_at: at })
+    .where('plan_id', '=', event.planId)
+    .where('stored_at', 'is', null)
+    .execute();
+  // An agent that was quick may have told more already.
+  await work.db
+    .updateTable('plans')
+    .set({ state: 'stored', since: at })
+    .where('plan_id', '=', event.planId)
+    .where('state', '=', 'scheduled')
+    .execute();
+}
+
+async function markEnded(
+  work: Work,
+  event: { readonly planId: string; readonly outcome: string; readonly reason?: string },
+  nowMs: number,
+): Promise<void> {
+  await work.db
+    .updateTable('plans')
+    .set((row) => ({
+      state: event.outcome,
+      outcome: event.outcome,
+      reason: event.reason ?? null,
+      since: nowMs,
+      finished_at: row.fn.coalesce('finished_at', row.val(nowMs)),
+    }))
+    .where('plan_id', '=', event.planId)
+    .where('outcome', 'is', null)
+    .execute();
+}

@@ -1,0 +1,16 @@
+import type { HeartbeatMessage } from '@torcello/contracts';
+import type { InboxWork } from './inbox.js';
+
+/** Notes that an agent lives: only of the one that joined last, and by our own clock. */
+export async function storeHeartbeat(inbox: InboxWork, heartbeat: HeartbeatMessage): Promise<void> {
+  await inbox.work.db
+    .updateTable('machines')
+    .set({
+      last_heartbeat_at: inbox.context.clock.now(),
+      running_plan: heartbeat.runningPlan ?? null,
+      agent_version: heartbeat.agentVersion,
+    })
+    .where('id', '=', heartbeat.machineId)
+    .where('enrolment', '=', heartbeat.enrolment)
+    .execute();
+}

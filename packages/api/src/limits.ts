@@ -1,0 +1,39 @@
+import type { Limit } from '@torcello/contracts';
+
+export type ApiLimitName =
+  | 'requestBodyBytesMax'
+  | 'requestHeadersBytesMax'
+  | 'environmentNameCharsMax'
+  | 'outboxRowsMax'
+  | 'relayParallelMax'
+  | 'hintsPerSweepMax'
+  | 'deploymentsCachedMax'
+  | 'agentBatchMax'
+  | 'outputChunksMax'
+  | 'outputTailBytesMax'
+  | 'watchersMax'
+  | 'watcherBufferBytesMax'
+  | 'mailboxesOpenedAtOnceMax'
+  | 'reportsPerDeploymentMax';
+
+/** Limits of the API program. */
+export const apiLimits: Readonly<Record<ApiLimitName, Limit>> = {
+  requestBodyBytesMax: { value: 4_194_304, unit: 'bytes', bounds: 'the body of a request, packages excepted' },
+  requestHeadersBytesMax: { value: 16_384, unit: 'bytes', bounds: 'the headers of a request' },
+  environmentNameCharsMax: { value: 128, unit: 'characters', bounds: 'the name of an environment' },
+  outboxRowsMax: {
+    value: 20_000,
+    unit: 'letters',
+    bounds: 'letters that wait for the broker before deployments are refused',
+  },
+  relayParallelMax: { value: 100, unit: 'letters', bounds: 'letters handed to the broker and not yet confirmed' },
+  hintsPerSweepMax: { value: 200, unit: 'hints', bounds: 'hints of one sweep' },
+  deploymentsCachedMax: { value: 32, unit: 'deployments', bounds: 'folded histories kept in memory' },
+  agentBatchMax: { value: 200, unit: 'messages', bounds: 'messages of agents in one transaction' },
+  outputChunksMax: { value: 200_000, unit: 'chunks', bounds: 'pieces of output of one step' },
+  outputTailBytesMax: { value: 1_048_576, unit: 'bytes', bounds: 'the output of one step in one answer' },
+  watchersMax: { value: 1_000, unit: 'streams', bounds: 'event streams open at once' },
+  watcherBufferBytesMax: { value: 1_048_576, unit: 'bytes', bounds: 'events that wait for one slow watcher' },
+  mailboxesOpenedAtOnceMax: { value: 50, unit: 'mailboxes', bounds: 'mailboxes being declared at the same time' },
+  reportsPerDeploymentMax: { value: 10_000, unit: 'reports', bounds: 'reports kept of one deployment' },
+};

@@ -1,0 +1,124 @@
+import { heartbeatsMailbox, outputMailbox, resultsMailbox } from '@torcello/contracts';
+import { isMessagingError, mailboxes } from '@torcello/messaging';
+import type { Transport } from '@torcello/messaging';
+import { hexId, sleep } from '@torcello/platform';
+import type { Service } from '@torcello/platform';
+import type { Context } from '../context.js';
+import type { Appends } from '../deployments/appends.js';
+import type { Claims } from '../deployments/claims.js';
+import type { History } from '../deployments/history.js';
+import type { Leases } from '../deployments/leases.js';
+import { deploymentsEndpoint, deploymentsServer } from '../deployments/rpc-endpoint.js';
+import { Sweeper } from '../deployments/sweeper.js';
+import { Inbox } from '../inbox/inbox.js';
+import { reportListener } from '../inbox/reports.js';
+import { apiLimits } from '../limits.js';
+import type { AgentAccounts } from '../machines/accounts.js';
+import type { Presence } from '../machines/presence.js';
+import { Reconciler } from '../machines/reconciler.js';
+import { BatchReader } from './batch-reader.js';
+import { Doorbell } from './doorbell.js';
+import { Relay } from './relay.js';
+import { declareTopology } from './topology.js';
+
+export interface BrokerSideOptions {
+  readonly context: Context;
+  readonly transport: Transport;
+  readonly claims: Claims;
+  readonly appends: Appends;
+  readonly history: History;
+  readonly leases: Leases;
+  readonly presence: Presence;
+  readonly accounts: AgentAccounts;
+  readonly sweepMs: number;
+  readonly reconcileMs: number;
+  readonly heartbeatMs: number;
+}
+
+const declareWaitMs = 2_000;
+
+/**
+ * Everything of the API that needs the broker: declares the topology, serves the conductors, reads the agents, sends
+ * the outbox. The HTTP side works without it; what it writes waits in the outbox.
+ */
+export class BrokerSide implements Service {
+  readonly #options: BrokerSideOptions;
+  readonly #stopping = new AbortController();
+  readonly #started: { stop(): Promise<void> }[] = [];
+  #unsubscribe: () => void = () => undefined;
+
+  constructor(options: BrokerSideOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when all of it runs. @throws MessagingError that no waiting cures, as PRECONDITION_FAILED. */
+  async start(): Promise<void> {
+    const { transport, presence, context } = this.#options;
+    const judge = (): void => (isUp(transport) ? presence.linkIsUp() : presence.linkIsDown());
+    this.#unsubscribe = transport.onState(judge);
+    judge();
+    await this.#declare();
+    const server = deploymentsServer(transport, deploymentsEndpoint(this.#options.claims, this.#options.appends), {
+      server: `api-${hexId(context.random)}`,
+      logger: context.logger,
+    });
+    for (const part of [server, ...this.#readers(), reportListener(context, transport), ...this.#senders()]) {
+      if (this.#stopping.signal.aborted) return;
+      await part.start();
+      this.#started.push(part);
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort(new Error('the API stops'));
+    this.#unsubscribe();
+    // Newest first: nothing is taken in any more that could still want to go out.
+    for (const part of this.#started.splice(0).toReversed()) await part.stop();
+  }
+
+  async #declare(): Promise<void> {
+    const { transport, context, heartbeatMs } = this.#options;
+    while (!this.#stopping.signal.aborted) {
+      try {
+        return await declareTopology(transport, heartbeatMs);
+      } catch (error) {
+        if (!isMessagingError(error) || !error.retryable) throw error;
+        context.logger.warn('the topology could not be declared yet', { error });
+        await sleep(context.clock, declareWaitMs, this.#stopping.signal).catch(() => undefined);
+      }
+    }
+  }
+
+  /** Results and progress, output, and heartbeats each have their own reader: none can drown another. */
+  #readers(): readonly BatchReader[] {
+    const { context, transport, history } = this.#options;
+    const inbox = new Inbox(context, history);
+    return [resultsMailbox, outputMailbox, heartbeatsMailbox].map(
+      (queue) =>
+        new BatchReader({
+          transport,
+          queue,
+          batchMax: apiLimits.agentBatchMax.value,
+          clock: context.clock,
+          logger: context.logger,
+          handle: (batch) => inbox.take(batch),
+        }),
+    );
+  }
+
+  #senders(): readonly { start(): void; stop(): Promise<void> }[] {
+    const { context, transport, leases, accounts, sweepMs, reconcileMs } = this.#options;
+    const boxes = mailboxes(transport);
+    const sweeper = new Sweeper({ context, leases, sweepMs });
+    return [
+      new Relay({ context, mailboxes: boxes, onHint: (deploymentId) => sweeper.hinted(deploymentId) }),
+      sweeper,
+      new Reconciler({ context, mailboxes: boxes, accounts, intervalMs: reconcileMs }),
+      new Doorbell({ context, leases, transport }),
+    ];
+  }
+}
+
+export function isUp(transport: Transport | undefined): boolean {
+  return transport?.state === 'connected' || transport?.state === 'blocked';
+}

@@ -1,0 +1,102 @@
+import { parseArgs } from 'node:util';
+import { StartError } from './errors.js';
+
+/** What the command line and the environment say. */
+export interface ProgramOptions {
+  readonly data: string;
+  readonly host: string;
+  readonly port: number;
+  readonly transport: string;
+  /** Where agents connect to. */
+  readonly agentTransport: string;
+  readonly brokerManagement: string | undefined;
+  readonly publicUrl: string | undefined;
+  readonly allowsSharedAgentLogin: boolean;
+  readonly agentBundle: string | undefined;
+  readonly planKey: string | undefined;
+}
+
+export const usage = `torcello-api --data DIR --listen HOST:PORT --transport URL [options]
+
+The API server: keeps the truth, answers over HTTP, works with conductors and agents over the broker.
+
+  --data DIR                   data folder; made when it is not there
+  --listen HOST:PORT           where to answer HTTP; loopback only in this release, port 0 takes a free one
+  --transport URL              the broker, as amqp://user:password@host:port/; better in TORCELLO_TRANSPORT,
+                               a command line is visible to others
+  --agent-transport URL        the broker as agents reach it, without login; default: the same
+  --broker-management URL      HTTP management of the broker, to give every agent a login of its own
+  --allow-shared-agent-login   without management: hand agents the login of --transport
+  --public-url URL             the API as agents and people reach it; default: where it listens
+  --agent-bundle FILE          the agent that /agent.mjs serves
+  --plan-key FILE              public half (PEM) of the key that signs plans
+  --help                       this text
+
+Prints one line of JSON, {"ready":true,"api":URL}, when it serves. Logs go to stderr. Ends on SIGTERM and SIGINT.
+`;
+
+/** @throws StartError USAGE, ADDRESS_REFUSED. Undefined when help was asked for. */
+export function readOptions(
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): ProgramOptions | undefined {
+  const values = parse(args);
+  if (values.help === true) return undefined;
+  const data = values.data ?? missing('--data DIR');
+  const transport = values.transport ?? env['TORCELLO_TRANSPORT'] ?? missing('--transport URL (or TORCELLO_TRANSPORT)');
+  return {
+    data,
+    ...readAddress(values.listen ?? missing('--listen HOST:PORT')),
+    transport,
+    agentTransport: values['agent-transport'] ?? transport,
+    brokerManagement: values['broker-management'],
+    publicUrl: values['public-url']?.replace(/\/+$/, ''),
+    allowsSharedAgentLogin: values['allow-shared-agent-login'] ?? false,
+    agentBundle: values['agent-bundle'],
+    planKey: values['plan-key'],
+  };
+}
+
+const settings = {
+  data: { type: 'string' },
+  listen: { type: 'string' },
+  transport: { type: 'string' },
+  'agent-transport': { type: 'string' },
+  'broker-management': { type: 'string' },
+  'public-url': { type: 'string' },
+  'allow-shared-agent-login': { type: 'boolean' },
+  'agent-bundle': { type: 'string' },
+  'plan-key': { type: 'string' },
+  help: { type: 'boolean' },
+} as const;
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: settings, strict: true, allowPositionals: false }).values;
+  } catch (cause) {
+    const why = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : '';
+    throw new StartError('USAGE', `${why} (see --help)`, { cause });
+  }
+}
+
+function missing(what: string): never {
+  throw new StartError('USAGE', `${what} is missing (see --help)`);
+}
+
+function readAddress(text: string): { readonly host: string; readonly port: number } {
+  const [, bracketed, plain, digits] = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text) ?? [];
+  const host = bracketed ?? plain;
+  const port = Number(digits);
+  if (host === undefined || !(port <= 65_535)) throw new StartError('USAGE', `--listen takes HOST:PORT, not ${text}`);
+  if (!isLoopback(host)) {
+    throw new StartError(
+      'ADDRESS_REFUSED',
+      `--listen ${text}: only loopback addresses until TLS is built; take 127.0.0.1:${port}`,
+    );
+  }
+  return { host, port };
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+}

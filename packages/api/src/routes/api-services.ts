@@ -1,0 +1,31 @@
+import type { Catalog } from '../packages/catalog.js';
+import type { Context } from '../context.js';
+import type { History } from '../deployments/history.js';
+import type { Environments } from '../environments/environments.js';
+import type { Joins } from '../machines/joins.js';
+import type { Machines } from '../machines/machines.js';
+import type { Presence } from '../machines/presence.js';
+import type { Secrets } from '../secrets.js';
+import type { WatchHub } from '../watch/hub.js';
+
+/** What the routes are made of. */
+export interface ApiServices {
+  readonly context: Context;
+  readonly secrets: Secrets;
+  readonly history: History;
+  readonly environments: Environments;
+  readonly catalog: Catalog;
+  readonly machines: Machines;
+  readonly joins: Joins;
+  readonly presence: Presence;
+  readonly hub: WatchHub;
+  /** How long mailboxes stay after their machines are gone, so that agents can still fetch receipts. */
+  readonly mailboxGraceMs: number;
+  readonly isBrokerUp: () => boolean;
+  /** Base of the API's address as agents and people reach it. */
+  readonly publicUrl: () => string;
+  /** The agent's one file, or undefined where it was not built. */
+  readonly agentBundle: string | undefined;
+  /** Template of `install.sh`. */
+  readonly installScript: string | undefined;
+}

@@ -1,0 +1,215 @@
+import { Type } from 'typebox';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { deploymentRow } from '../deployments/claims.js';
+import { viewDeployment, viewPlans } from '../deployments/view.js';
+import type { DeploymentRow } from '../database/tables.js';
+import type { DeploymentEvent } from '@torcello/contracts';
+import { Refusal } from '../errors.js';
+import { readOutputs } from '../inbox/read-outputs.js';
+import { apiLimits } from '../limits.js';
+import type { HistoryEntry } from '../notices.js';
+import { isoTime, muranoTime } from '../times.js';
+import { EventStream } from '../watch/event-stream.js';
+import type { ApiServices } from './api-services.js';
+import { viewMuranoDeployment } from './murano-views.js';
+import { answer, list, params, text } from './schemas.js';
+
+const tags = ['deployments'];
+const muranoConfig = { isMurano: true };
+
+type Params = { Params: { e: string; d: string } };
+
+export function deploymentRoutes(app: FastifyInstance, services: ApiServices): void {
+  muranoRoutes(app, services);
+
+  app.get<Params>(
+    '/v1/deployments/:d',
+    {
+      schema: {
+        summary: 'One deployment with its plans',
+        tags,
+        params: params('d'),
+        response: { 200: answer('Deployment', { id: text, state: text, plans: list }) },
+      },
+    },
+    async (request) =>
+      viewDeployment(services.context.store.db, await find(services, request.params.d), services.isBrokerUp()),
+  );
+
+  app.get<Params & { Headers: { 'last-event-id'?: string } }>(
+    '/v1/deployments/:d/events',
+    {
+      schema: {
+        summary: 'The history; with Accept: text/event-stream everything that happens, as it happens',
+        tags,
+        params: params('d'),
+        response: { 200: answer('History', { events: list }) },
+      },
+    },
+    async (request, reply) => {
+      const row = await find(services, request.params.d);
+      const wantsStream = (request.headers.accept ?? '').includes('text/event-stream');
+      if (wantsStream) return stream(services, row, { reply, lastN: lastNOf(request.headers['last-event-id']) });
+      const history = await loadHistory(services, row.id, -1);
+      return { events: history.map(({ n, atMs, event }) => ({ n, at: isoTime(atMs), event })) };
+    },
+  );
+
+  const query = Type.Object({
+    machine: Type.Optional(Type.String({ maxLength: 64 })),
+    step: Type.Optional(Type.String({ maxLength: 64 })),
+    tailBytes: Type.Optional(
+      Type.String({ pattern: '^[0-9]{1,9}$', description: 'So many last bytes of each step. Default 65536.' }),
+    ),
+  });
+  app.get<Params & { Querystring: { machine?: string; step?: string; tailBytes?: string } }>(
+    '/v1/deployments/:d/output',
+    {
+      schema: {
+        summary: 'The last output of every step',
+        tags,
+        params: params('d'),
+        querystring: query,
+        response: { 200: answer('Output', { outputs: list }) },
+      },
+    },
+    async (request) => {
+      const row = await find(services, request.params.d);
+      const { machine, step, tailBytes = '65536' } = request.query;
+      const tail = Math.min(Number(tailBytes), apiLimits.outputTailBytesMax.value);
+      const outputs = await readOutputs(services.context.store.db, {
+        deploymentId: row.id,
+        machine,
+        step,
+        tailBytes: tail,
+      });
+      return { outputs };
+    },
+  );
+}
+
+function muranoRoutes(app: FastifyInstance, services: ApiServices): void {
+  const { db } = services.context.store;
+  const answers = { 200: answer('Deployments, newest first', { deployments: list }) };
+
+  app.get(
+    '/v1/deployments',
+    { config: muranoConfig, schema: { summary: 'Deployments of all environments', tags, response: answers } },
+    async () => {
+      const rows = await db
+        .selectFrom('deployments')
+        .selectAll()
+        .orderBy('accepted_at', 'desc')
+        .limit(listedMax)
+        .execute();
+      return { deployments: rows.map(viewMuranoDeployment) };
+    },
+  );
+
+  app.get<Params>(
+    '/v1/environments/:e/deployments',
+    {
+      config: muranoConfig,
+      schema: { summary: 'Deployments of an environment', tags, params: params('e'), response: answers },
+    },
+    async (request) => {
+      const environment = await services.environments.find(request.params.e);
+      const rows = await db
+        .selectFrom('deployments')
+        .selectAll()
+        .where('environment_id', '=', environment.id)
+        .orderBy('accepted_at', 'desc')
+        .limit(listedMax)
+        .execute();
+      return { deployments: rows.map(viewMuranoDeployment) };
+    },
+  );
+
+  app.get<Params>(
+    '/v1/environments/:e/deployments/:d',
+    {
+      config: muranoConfig,
+      schema: {
+        summary: 'Reports of a deployment',
+        tags,
+        params: params('e', 'd'),
+        response: { 200: answer('Reports', { reports: list }) },
+      },
+    },
+    async (request) => {
+      const row = await find(services, request.params.d);
+      const rows = await db
+        .selectFrom('reports')
+        .selectAll()
+        .where('deployment_id', '=', row.id)
+        .orderBy('id')
+        .execute();
+      const reports = rows.map((report) => ({
+        id: String(report.id),
+        entity_id: report.entity_id,
+        entity: report.entity,
+        text: report.text,
+        level: report.level,
+        details: null,
+        task_id: report.deployment_id,
+        created: muranoTime(report.created_at),
+        updated: muranoTime(report.created_at),
+      }));
+      return { reports };
+    },
+  );
+}
+
+/** Deployments in one list. */
+const listedMax = 500;
+
+async function find(services: ApiServices, id: string): Promise<DeploymentRow> {
+  const row = await deploymentRow(services.context.store.db, id);
+  if (row === undefined) throw new Refusal('not_found', `no deployment ${id}`, { cure: 'torcello deployment list' });
+  return row;
+}
+
+function lastNOf(header: string | undefined): number {
+  return header !== undefined && /^\d{1,9}$/.test(header) ? Number(header) : -1;
+}
+
+async function loadHistory(
+  services: ApiServices,
+  deploymentId: string,
+  afterN: number,
+): Promise<readonly HistoryEntry[]> {
+  const rows = await services.context.store.db
+    .selectFrom('history')
+    .select(['n', 'at', 'event'])
+    .where('deployment_id', '=', deploymentId)
+    .where('n', '>', afterN)
+    .orderBy('n')
+    .execute();
+  return rows.map((row) => ({ n: row.n, atMs: row.at, event: JSON.parse(row.event) as DeploymentEvent }));
+}
+
+async function stream(
+  services: ApiServices,
+  row: DeploymentRow,
+  to: { readonly reply: FastifyReply; readonly lastN: number },
+): Promise<void> {
+  const { hub, context, isBrokerUp } = services;
+  if (hub.size >= apiLimits.watchersMax.value)
+    throw new Refusal('overloaded', `${apiLimits.watchersMax.value} watchers are there already`);
+  const { reply, lastN } = to;
+  reply.hijack();
+  const events = new EventStream({ hub, clock: context.clock, deploymentId: row.id, response: reply.raw, lastN });
+  try {
+    const { db } = context.store;
+    const now = (await deploymentRow(db, row.id)) ?? row;
+    const [plans, history] = [await viewPlans(db, row.id), await loadHistory(services, row.id, lastN)];
+    events.open({
+      plans,
+      history,
+      finished: now.finished_at === null ? undefined : await viewDeployment(db, now, isBrokerUp()),
+    });
+  } catch (error) {
+    context.logger.error('a watch failed', { deploymentId: row.id, error });
+    events.end();
+  }
+}

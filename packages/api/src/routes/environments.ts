@@ -1,0 +1,168 @@
+import { Type } from 'typebox';
+import type { FastifyInstance } from 'fastify';
+import type { EnvironmentRow } from '../database/tables.js';
+import { parseServices } from '../environments/services.js';
+import type { ServiceObject } from '../environments/services.js';
+import type { ApiServices } from './api-services.js';
+import { viewEnvironment } from './murano-views.js';
+import { answer, empty, list, params, sessionHeader, text } from './schemas.js';
+
+const tags = ['environments'];
+const config = { isMurano: true };
+const environment = answer('Environment', { id: text, name: text, status: text });
+const body = Type.Object({ name: Type.String() }, { additionalProperties: true });
+
+type Params = { Params: { e: string } };
+
+export function environmentRoutes(app: FastifyInstance, services: ApiServices): void {
+  const { environments } = services;
+
+  app.get(
+    '/v1/environments',
+    {
+      config,
+      schema: { summary: 'All environments', tags, response: { 200: answer('List', { environments: list }) } },
+    },
+    async () => {
+      const rows = await services.context.store.db
+        .selectFrom('environments')
+        .selectAll()
+        .orderBy('created_at')
+        .orderBy('id')
+        .execute();
+      const views = [];
+      for (const row of rows) views.push({ ...viewEnvironment(row), status: await environments.status(row) });
+      return { environments: views };
+    },
+  );
+
+  app.post<{ Body: { name: string } }>(
+    '/v1/environments',
+    { config, schema: { summary: 'Make an environment', tags, body, response: { 200: environment } } },
+    async (request) => {
+      const row = await environments.create(request.body.name);
+      return { ...viewEnvironment(row), services: [], status: 'ready', acquired_by: null };
+    },
+  );
+
+  app.get<Params>(
+    '/v1/environments/:e',
+    {
+      config,
+      schema: {
+        summary: 'One environment, by id or name',
+        tags,
+        params: params('e'),
+        headers: sessionHeader,
+        response: { 200: environment },
+      },
+    },
+    async (request) => {
+      const row = await environments.find(request.params.e);
+      const status = await environments.status(row);
+      return {
+        ...viewEnvironment(row),
+        status,
+        acquired_by: await acquiredBy(services, row),
+        services: await servicesOf(services, row, { session: headerOf(request.headers), status }),
+      };
+    },
+  );
+
+  app.put<Params & { Body: { name: string } }>(
+    '/v1/environments/:e',
+    {
+      config,
+      schema: { summary: 'Rename an environment', tags, params: params('e'), body, response: { 200: environment } },
+    },
+    async (request) => {
+      const row = await environments.rename(request.params.e, request.body.name);
+      return { ...viewEnvironment(row), status: await environments.status(row) };
+    },
+  );
+
+  const query = Type.Object({ abandon: Type.Optional(Type.String({ pattern: '^([Tt]rue|[Ff]alse)$' })) });
+  app.delete<Params & { Querystring: { abandon?: string } }>(
+    '/v1/environments/:e',
+    {
+      config,
+      schema: {
+        summary: 'Destroy an environment and its machines',
+        tags,
+        params: params('e'),
+        querystring: query,
+        response: { 200: empty('X-Torcello-Deployment names the deployment that destroys, if one is needed') },
+      },
+    },
+    async (request, reply) => {
+      const abandon = request.query.abandon?.toLowerCase() === 'true';
+      const deployment = await environments.delete(request.params.e, {
+        abandon,
+        mailboxGraceMs: services.mailboxGraceMs,
+      });
+      if (deployment !== undefined) reply.header('x-torcello-deployment', deployment);
+      return reply.code(200).send();
+    },
+  );
+
+  app.get<Params>(
+    '/v1/environments/:e/lastStatus',
+    {
+      config,
+      schema: {
+        summary: 'Last report of each service',
+        tags,
+        params: params('e'),
+        response: { 200: answer('Statuses', { lastStatuses: answer('By service') }) },
+      },
+    },
+    async (request) => {
+      const row = await environments.find(request.params.e);
+      const ids = parseServices(row.services).map((service) => service['?'].id);
+      const statuses: Record<string, unknown> = {};
+      for (const id of ids) statuses[id] = (await lastReport(services, row.id, id)) ?? null;
+      return { lastStatuses: statuses };
+    },
+  );
+}
+
+/** The session named in the headers. */
+export function headerOf(headers: Readonly<Record<string, unknown>>): string | undefined {
+  const value = headers['x-configuration-session'];
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+/** Services of a session, or without one as they are deployed; in answers each carries the environment's status. */
+export async function servicesOf(
+  services: ApiServices,
+  row: EnvironmentRow,
+  of: { readonly session: string | undefined; readonly status: string },
+): Promise<readonly ServiceObject[]> {
+  const text =
+    of.session === undefined ? row.services : (await services.environments.session(row.id, of.session)).services;
+  return parseServices(text).map((service) => ({ ...service, '?': { ...service['?'], status: of.status } }));
+}
+
+async function acquiredBy(services: ApiServices, row: EnvironmentRow): Promise<string | null> {
+  const session = await services.context.store.db
+    .selectFrom('sessions')
+    .select('id')
+    .where('environment_id', '=', row.id)
+    .where('state', '=', 'deploying')
+    .executeTakeFirst();
+  return session?.id ?? null;
+}
+
+async function lastReport(services: ApiServices, environmentId: string, entityId: string): Promise<string | undefined> {
+  const row = await services.context.store.db
+    .selectFrom('reports')
+    .select('text')
+    .where('entity_id', '=', entityId)
+    .where('deployment_id', 'in', (inner) =>
+      inner.selectFrom('deployments').select('deployments.id').where('environment_id', '=', environmentId),
+    )
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return row?.text;
+}

@@ -1,0 +1,114 @@
+import { limits } from '@torcello/contracts';
+import { Type } from 'typebox';
+import type { FastifyInstance } from 'fastify';
+import type { MachineRow } from '../database/tables.js';
+import type { MachineOrder } from '../machines/machines.js';
+import type { ApiServices } from './api-services.js';
+import { answer, empty, list, params, text } from './schemas.js';
+
+const tags = ['machines'];
+const machine = answer('Machine', { id: text, name: text, role: text, state: text });
+
+type Params = { Params: { e: string; m: string } };
+
+export function machineRoutes(app: FastifyInstance, services: ApiServices): void {
+  const { machines, environments } = services;
+  const body = Type.Object(
+    {
+      role: Type.String({ maxLength: 32 }),
+      count: Type.Optional(Type.Integer({ minimum: 1 })),
+      names: Type.Optional(
+        Type.Array(Type.String({ maxLength: 63 }), { minItems: 1, maxItems: limits.machinesPerRequestMax.value }),
+      ),
+    },
+    { additionalProperties: false },
+  );
+
+  app.post<Params & { Body: MachineOrder }>(
+    '/v1/environments/:e/machines',
+    {
+      schema: {
+        summary: 'Add machines; each answer carries a join line',
+        tags,
+        params: params('e'),
+        body,
+        response: { 201: answer('Machines', { machines: list }) },
+      },
+    },
+    async (request, reply) => {
+      const environment = await environments.find(request.params.e);
+      const made = await machines.add(environment, request.body);
+      return reply
+        .code(201)
+        .send({ machines: made.map(({ row, joinLine }) => ({ ...viewMachine(services, row), joinLine })) });
+    },
+  );
+
+  app.get<Params>(
+    '/v1/environments/:e/machines',
+    {
+      schema: {
+        summary: 'Machines of an environment',
+        tags,
+        params: params('e'),
+        response: { 200: answer('Machines', { machines: list }) },
+      },
+    },
+    async (request) => {
+      const environment = await environments.find(request.params.e);
+      return { machines: (await machines.list(environment.id)).map((row) => viewMachine(services, row)) };
+    },
+  );
+
+  app.get<Params>(
+    '/v1/machines/:m',
+    { schema: { summary: 'One machine', tags, params: params('m'), response: { 200: machine } } },
+    async (request) => viewMachine(services, await machines.find(request.params.m)),
+  );
+
+  app.delete<Params>(
+    '/v1/machines/:m',
+    {
+      schema: {
+        summary: 'Take a machine away; plans that wait for it are cancelled',
+        tags,
+        params: params('m'),
+        response: { 200: empty('Gone') },
+      },
+    },
+    async (request, reply) => {
+      await machines.delete(request.params.m, services.mailboxGraceMs);
+      return reply.code(200).send();
+    },
+  );
+
+  app.post<Params>(
+    '/v1/machines/:m/join-line',
+    {
+      schema: {
+        summary: 'A new join line; the old one is void',
+        tags,
+        params: params('m'),
+        response: { 200: answer('Join line', { joinLine: text }) },
+      },
+    },
+    async (request) => ({
+      joinLine: await machines.renewToken(request.params.m),
+    }),
+  );
+}
+
+function viewMachine(services: ApiServices, row: MachineRow): Readonly<Record<string, unknown>> {
+  const { state } = services.presence.judge({ joinedAtMs: row.joined_at, lastHeartbeatAtMs: row.last_heartbeat_at });
+  return {
+    id: row.id,
+    name: row.name,
+    role: row.role,
+    index: row.place,
+    environmentId: row.environment_id,
+    state,
+    mailbox: row.mailbox,
+    isMailboxDeclared: row.is_mailbox_declared === 1,
+    ...(row.is_token_contested === 1 ? { isTokenContested: true } : {}),
+  };
+}

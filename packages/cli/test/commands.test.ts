@@ -298,9 +298,9 @@ test('a watch goes on after a broken stream, from the last event it saw, and sho
   const result = await torcello(['deploy', 'shop', '--watch'], api);
   assert.equal(result.exitCode, 3, result.stderr);
   assert.deepEqual(lastIds, [undefined, '4']);
-  assert.match(result.stdout, /web-1 s\/web start running\n/);
-  assert.match(result.stdout, /web-1 s\/web start failed \(exit code 3\)\n/);
-  assert.match(result.stdout, /==> web-1 s\/web start failed <==\nno such port\n/);
+  assert.match(result.stdout, /web-1 web start running\n/);
+  assert.match(result.stdout, /web-1 web start failed \(exit code 3\)\n/);
+  assert.match(result.stdout, /==> web-1 web start failed <==\nno such port\n/);
   assert.match(result.stdout, /Deployment d1 \(deploy of shop\): failed after 9s\n$/);
 });
 
@@ -325,7 +325,7 @@ test('on a terminal the table is drawn in place', async () => {
   );
   const result = await torcello(['deploy', 'shop', '--watch'], { ...api, isTerminal: true });
   assert.match(result.stdout, /MACHINE {2}STAGE {2}STEP {3}STATE/);
-  assert.ok(result.stdout.includes(`${red}web-1    s/web  start  failed`));
+  assert.ok(result.stdout.includes(`${red}web-1    web    start  failed`));
   const plain = await torcello(['deploy', 'shop', '--watch'], { ...api, isTerminal: true, env: { NO_COLOR: '1' } });
   assert.ok(!plain.stdout.includes(red));
 });
@@ -360,7 +360,7 @@ test('an interrupted watch does not stop the work and says so', async () => {
 test('logs ask for the last 64 KiB of every step', async () => {
   await using api = await fakeApi(deployable(() => undefined));
   const result = await torcello(['logs', 'd1'], api);
-  assert.equal(result.stdout, '==> web-1 s/web start failed <==\nno such port\n\n');
+  assert.equal(result.stdout, '==> web-1 web start failed <==\nno such port\n\n');
   assert.equal(api.seen.at(-1)?.query.get('tailBytes'), '65536');
 });
 

@@ -66,7 +66,13 @@ export function countStates(plans: readonly PlanRow[]): string {
 /** One line for a pipe: what a plan changed to. */
 export function planLine(plan: PlanRow): string {
   const step = plan.step ?? undefined;
-  const parts = [plan.since, plan.machine.name, plan.stage, ...(step === undefined ? [] : [step]), plan.state];
+  const parts = [
+    plan.since,
+    plan.machine.name,
+    stageName(plan.stage),
+    ...(step === undefined ? [] : [step]),
+    plan.state,
+  ];
   const reason = plan.reason ?? undefined;
   return safeText(`${parts.join(' ')}${reason === undefined ? '' : ` (${reason})`}`);
 }
@@ -98,13 +104,21 @@ export function outputText(output: OutputView, linesMax: number = Number.POSITIV
   const left = output.fromOffset > 0 ? `, from byte ${output.fromOffset} of ${output.totalBytes}` : '';
   const outcome = output.outcome ?? undefined;
   const state = outcome === undefined ? '' : ` ${outcome}`;
-  return [safeText(`==> ${output.machine} ${output.stage} ${output.step}${state}${left}${isCut} <==`), ...shown];
+  return [
+    safeText(`==> ${output.machine} ${stageName(output.stage)} ${output.step}${state}${left}${isCut} <==`),
+    ...shown,
+  ];
 }
 
 function cells(plan: PlanRow, nowMs: number): readonly string[] {
   const sinceMs = parseInstant(plan.since);
   const age = sinceMs === undefined ? '' : formatAge(nowMs - sinceMs);
-  return [plan.machine.name, plan.stage, plan.step ?? '-', plan.state, age, plan.reason ?? ''];
+  return [plan.machine.name, stageName(plan.stage), plan.step ?? '-', plan.state, age, plan.reason ?? ''];
+}
+
+/** A stage without the id of its service, `<service id>/<stage>`, which says nothing to people. */
+function stageName(stage: string): string {
+  return stage.slice(stage.indexOf('/') + 1);
 }
 
 function choose(plans: readonly PlanRow[], rowsMax: number): readonly PlanRow[] {

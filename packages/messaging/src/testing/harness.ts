@@ -85,6 +85,14 @@ export class Harness {
     return this.track(delivery);
   }
 
+  /** Resolves when so many messages wait in the queue; asks again and again, because a broker offers nothing better. */
+  async untilWaiting(connection: DriverConnection, source: Source, count: number): Promise<void> {
+    const asking = async (): Promise<void> => {
+      while ((await connection.inspect(source)).messages !== count);
+    };
+    await within(asking(), `${count} messages in ${source.queue}`);
+  }
+
   /** Whatever is handed out through here has to be settled when the sentence ends. */
   track(delivery: Delivery): Delivery {
     const tracked: Delivery = {

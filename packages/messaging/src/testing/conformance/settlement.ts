@@ -32,6 +32,7 @@ export const settlement: readonly Sentence[] = [
     holds: async (harness) => {
       const { connection, mailbox } = await withLetters(harness, ['a', 'b', 'c']);
       (await harness.next(connection, mailbox.source)).release();
+      await harness.untilWaiting(connection, mailbox.source, 3);
       for (const body of ['a', 'b', 'c']) accept(await harness.next(connection, mailbox.source), body);
     },
   },

@@ -16,7 +16,7 @@ export interface ProgramOptions {
   readonly planKey: string | undefined;
 }
 
-export const usage = `torcello-api --data DIR --listen HOST:PORT --transport URL [options]
+export const usage: string = `torcello-api --data DIR --listen HOST:PORT --transport URL [options]
 
 The API server: keeps the truth, answers over HTTP, works with conductors and agents over the broker.
 

@@ -4,8 +4,6 @@ import type { CreateTableBuilder, Kysely, Migration } from 'kysely';
 /** Every change of the tables ever released, by name; names sort in the order in which they are applied. */
 export const migrations: Readonly<Record<string, Migration>> = { '0001_start': { up: start } };
 
-type Columns = Readonly<Record<string, 'id' | 'text' | 'text?' | 'int' | 'int?' | 'bytes' | 'serial'>>;
-
 async function start(db: Kysely<unknown>): Promise<void> {
   for (const [table, columns] of Object.entries(tables)) await createTable(db, table, columns);
   for (const [table, columns] of compositeKeys) await unique(db, table, columns);
@@ -24,142 +22,41 @@ async function start(db: Kysely<unknown>): Promise<void> {
   await db.schema.createIndex('machines_undeclared').on('machines').column('is_mailbox_declared').execute();
 }
 
-/** The first column is the primary key, unless the table has a composite key below. */
-const tables: Readonly<Record<string, Columns>> = {
-  environments: {
-    id: 'id',
-    name: 'text',
-    version: 'int',
-    description: 'text',
-    services: 'text',
-    is_deployed: 'int',
-    created_at: 'int',
-    updated_at: 'int',
-  },
-  sessions: {
-    id: 'id',
-    environment_id: 'text',
-    state: 'text',
-    version: 'int',
-    services: 'text',
-    created_at: 'int',
-    updated_at: 'int',
-  },
-  packages: {
-    ...{
-      id: 'id',
-      full_name: 'text',
-      version: 'text',
-      name: 'text',
-      type: 'text',
-      format: 'text',
-      description: 'text',
-      author: 'text',
-    },
-    ...{
-      tags: 'text',
-      classes: 'text',
-      digest: 'text',
-      size: 'int',
-      definition: 'text?',
-      is_public: 'int',
-      is_enabled: 'int',
-    },
-    ...{ created_at: 'int', updated_at: 'int' },
-  },
-  package_archives: { package_id: 'id', body: 'bytes' },
-  machines: {
-    ...{
-      id: 'id',
-      environment_id: 'text',
-      name: 'text',
-      role: 'text',
-      place: 'int',
-      mailbox: 'text',
-      is_mailbox_declared: 'int',
-    },
-    ...{ created_at: 'int', enrolment: 'int', token_digest: 'text', token_used_by: 'text?', is_token_contested: 'int' },
-    ...{
-      public_key: 'text?',
-      hostname: 'text?',
-      agent_version: 'text?',
-      joined_at: 'int?',
-      last_heartbeat_at: 'int?',
-      running_plan: 'text?',
-    },
-  },
-  mailbox_removals: { mailbox: 'id', machine_id: 'text', due_at: 'int' },
-  deployments: {
-    ...{
-      id: 'id',
-      environment_id: 'text',
-      environment_name: 'text',
-      session_id: 'text?',
-      action: 'text',
-      model: 'text',
-      state: 'text',
-    },
-    ...{ reason: 'text?', epoch: 'int', length: 'int', is_parked: 'int', lease_holder: 'text?', lease_nonce: 'text?' },
-    ...{ accepted_at: 'int', finished_at: 'int?' },
-  },
-  history: { deployment_id: 'text', n: 'int', event_id: 'text', epoch: 'int', at: 'int', type: 'text', event: 'text' },
-  letters: { plan_id: 'id', deployment_id: 'text', mailbox: 'text', body: 'bytes' },
-  plans: {
-    ...{
-      plan_id: 'id',
-      deployment_id: 'text',
-      machine_id: 'text',
-      machine_name: 'text',
-      role: 'text',
-      place: 'int',
-      stage: 'text',
-    },
-    ...{
-      state: 'text',
-      step: 'text?',
-      since: 'int',
-      scheduled_at: 'int',
-      stored_at: 'int?',
-      delivered_at: 'int?',
-      started_at: 'int?',
-    },
-    ...{ finished_at: 'int?', outcome: 'text?', reason: 'text?', sequence: 'int' },
-  },
-  steps: {
-    plan_id: 'text',
-    name: 'text',
-    place: 'int',
-    state: 'text',
-    exit_code: 'int?',
-    started_at: 'int?',
-    finished_at: 'int?',
-  },
-  outbox: {
-    id: 'serial',
-    mailbox: 'text',
-    message_id: 'text',
-    subject: 'text',
-    headers: 'text',
-    body: 'text',
-    expires_ms: 'int?',
-    created_at: 'int',
-  },
-  inbox: { plan_id: 'id', body: 'text', received_at: 'int' },
-  reports: {
-    ...{
-      id: 'serial',
-      message_id: 'text',
-      deployment_id: 'text',
-      level: 'text',
-      text: 'text',
-      entity: 'text',
-      entity_id: 'text',
-    },
-    ...{ created_at: 'int' },
-  },
-  outputs: { plan_id: 'text', step: 'text', total_bytes: 'int', chunks: 'int', is_cut: 'int' },
-  output_chunks: { plan_id: 'text', step: 'text', start: 'int', body: 'bytes' },
-  audit: { id: 'serial', at: 'int', actor: 'text', action: 'text', target: 'text', detail: 'text' },
+/** Columns as `name:kind`; kinds are `id` (text, primary key), `serial`, `text`, `int`, `bytes`, and with `?` the empty is allowed. */
+const tables: Readonly<Record<string, string>> = {
+  environments:
+    'id:id name:text version:int description:text services:text is_deployed:int created_at:int ' + 'updated_at:int',
+  sessions: 'id:id environment_id:text state:text version:int services:text created_at:int updated_at:int',
+  packages:
+    'id:id full_name:text version:text name:text type:text format:text description:text ' +
+    'author:text tags:text classes:text digest:text size:int definition:text? is_public:int ' +
+    'is_enabled:int created_at:int updated_at:int',
+  package_archives: 'package_id:id body:bytes',
+  machines:
+    'id:id environment_id:text name:text role:text place:int mailbox:text is_mailbox_declared:int ' +
+    'created_at:int enrolment:int token_digest:text token_used_by:text? is_token_contested:int ' +
+    'public_key:text? hostname:text? agent_version:text? joined_at:int? last_heartbeat_at:int? ' +
+    'running_plan:text?',
+  mailbox_removals: 'mailbox:id machine_id:text due_at:int',
+  deployments:
+    'id:id environment_id:text environment_name:text session_id:text? action:text model:text ' +
+    'state:text reason:text? epoch:int length:int is_parked:int lease_holder:text? ' +
+    'lease_nonce:text? accepted_at:int finished_at:int?',
+  history: 'deployment_id:text n:int event_id:text epoch:int at:int type:text event:text',
+  letters: 'plan_id:id deployment_id:text mailbox:text body:bytes',
+  plans:
+    'plan_id:id deployment_id:text machine_id:text machine_name:text role:text place:int ' +
+    'stage:text state:text step:text? since:int scheduled_at:int stored_at:int? delivered_at:int? ' +
+    'started_at:int? finished_at:int? outcome:text? reason:text? sequence:int',
+  steps: 'plan_id:text name:text place:int state:text exit_code:int? started_at:int? finished_at:int?',
+  outbox:
+    'id:serial mailbox:text message_id:text subject:text headers:text body:text expires_ms:int? ' + 'created_at:int',
+  inbox: 'plan_id:id body:text received_at:int',
+  reports:
+    'id:serial message_id:text deployment_id:text level:text text:text entity:text entity_id:text ' + 'created_at:int',
+  outputs: 'plan_id:text step:text total_bytes:int chunks:int is_cut:int',
+  output_chunks: 'plan_id:text step:text start:int body:bytes',
+  audit: 'id:serial at:int actor:text action:text target:text detail:text',
 };
 
 const compositeKeys: readonly (readonly [string, readonly string[]])[] = [
@@ -174,9 +71,10 @@ const compositeKeys: readonly (readonly [string, readonly string[]])[] = [
   ['output_chunks', ['plan_id', 'step', 'start']],
 ];
 
-async function createTable(db: Kysely<unknown>, table: string, columns: Columns): Promise<void> {
+async function createTable(db: Kysely<unknown>, table: string, columns: string): Promise<void> {
   let builder: CreateTableBuilder<string> = db.schema.createTable(table);
-  for (const [column, kind] of Object.entries(columns)) {
+  for (const entry of columns.split(' ')) {
+    const [column = '', kind = ''] = entry.split(':');
     if (kind === 'id') builder = builder.addColumn(column, 'text', (made) => made.primaryKey());
     else if (kind === 'serial')
       builder = builder.addColumn(column, 'integer', (made) => made.primaryKey().autoIncrement());

@@ -62,9 +62,13 @@ export class BrokerSide implements Service {
       server: `api-${hexId(context.random)}`,
       logger: context.logger,
     });
-    for (const part of [server, ...this.#readers(), reportListener(context, transport), ...this.#senders()]) {
+    for (const part of [server, ...this.#readers(), reportListener(context, transport)]) {
       if (this.#stopping.signal.aborted) return;
       await part.start();
+      this.#started.push(part);
+    }
+    for (const part of this.#stopping.signal.aborted ? [] : this.#senders()) {
+      part.start();
       this.#started.push(part);
     }
   }

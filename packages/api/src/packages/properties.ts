@@ -37,8 +37,8 @@ function describe(error: ErrorObject): string {
   const path = error.instancePath === '' ? 'the properties' : error.instancePath;
   const { additionalProperty, allowedValues } = error.params as {
     additionalProperty?: unknown;
-    allowedValues?: unknown;
+    allowedValues?: readonly unknown[];
   };
-  const more = additionalProperty ?? (Array.isArray(allowedValues) ? allowedValues.join(', ') : undefined);
-  return `${path} ${error.message ?? 'is wrong'}${more === undefined ? '' : ` (${String(more)})`}`;
+  const more = additionalProperty ?? allowedValues?.join(', ');
+  return `${path} ${error.message ?? 'is wrong'}${more === undefined ? '' : ` (${more})`}`;
 }

@@ -47,7 +47,7 @@ export async function readPackage(archive: Uint8Array): Promise<ReadPackage> {
 function readManifest(body: Uint8Array | undefined): PackageManifest {
   const document = readYaml('manifest.yaml', body);
   refuseFlaws('manifest.yaml', schemaFlaws(manifestSchema, document));
-  const manifest = document as PackageManifest & { readonly Format: string | number };
+  const manifest = document as Omit<PackageManifest, 'Format'> & { readonly Format: string | number };
   // Murano's oldest packages write a bare number for MuranoPL.
   const format = typeof manifest.Format === 'number' ? `MuranoPL/${manifest.Format}` : manifest.Format;
   return { ...manifest, Format: format };

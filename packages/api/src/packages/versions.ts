@@ -1,7 +1,7 @@
 /** Whether version `a` comes before, with or after `b`: numbers by value, a pre-release before its release. */
 export function compareVersions(a: string, b: string): number {
-  const [mainA = '', preA] = splitPre(a);
-  const [mainB = '', preB] = splitPre(b);
+  const [mainA, preA] = splitPre(a);
+  const [mainB, preB] = splitPre(b);
   const main = compareParts(mainA.split('.'), mainB.split('.'));
   if (main !== 0) return main;
   if (preA === undefined || preB === undefined) return (preA === undefined ? 1 : 0) - (preB === undefined ? 1 : 0);
@@ -10,7 +10,7 @@ export function compareVersions(a: string, b: string): number {
 
 /** Murano's normal form: three numbers (`1` is `1.0.0`). */
 export function normalizeVersion(version: string): string {
-  const [main = '0', pre] = splitPre(version);
+  const [main, pre] = splitPre(version);
   const numbers = [...main.split('.'), '0', '0'].slice(0, 3).join('.');
   return pre === undefined ? numbers : `${numbers}-${pre}`;
 }

@@ -150,7 +150,7 @@ export class Queue {
       entry.returns++;
       if (this.#isDeleted) continue;
       if (deliveryLimit !== undefined && entry.returns > deliveryLimit) this.#die(entry, 'delivery_limit');
-      else this.#ready.putBack(entry);
+      else this.#waitAgain(entry);
     }
     if (this.#isDeleted) return;
     this.#trim();
@@ -291,6 +291,11 @@ export class Queue {
     this.#ready.push(entry);
     this.#trim();
     this.#afterChange();
+  }
+
+  #waitAgain(entry: QueueEntry): void {
+    this.#mayExpire ||= entry.expiresAtMs !== undefined;
+    this.#ready.putBack(entry);
   }
 
   #isFull(bytes: number): boolean {

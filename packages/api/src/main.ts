@@ -52,6 +52,7 @@ async function run(options: ProgramOptions, logger: Logger): Promise<void> {
     logger,
     accounts: (secrets) => accountsOf(options, secrets),
     planKey: () => readFile(options.planKey),
+    timings: options.timings,
     ...optional('publicUrl', options.publicUrl),
     ...agentFiles(options.agentBundle),
   });
@@ -64,10 +65,9 @@ async function run(options: ProgramOptions, logger: Logger): Promise<void> {
       logger,
       onTransport: (made) => (transport = made),
     });
-    const failed = working.then(() => untilAborted(stopping.signal));
     await Promise.race([working, sleep(systemClock, brokerWaitMs, stopping.signal).catch(() => undefined)]);
     process.stdout.write(`${JSON.stringify({ ready: true, api: url })}\n`);
-    await Promise.race([failed, untilAborted(stopping.signal)]);
+    await Promise.race([working.then(() => untilAborted(stopping.signal)), untilAborted(stopping.signal)]);
   } finally {
     stop();
     await api.stop();

@@ -14,6 +14,8 @@ export interface ProgramOptions {
   readonly allowsSharedAgentLogin: boolean;
   readonly agentBundle: string | undefined;
   readonly planKey: string | undefined;
+  /** Only what was given; the API has a default for each. */
+  readonly timings: Readonly<Partial<Record<'leaseMs' | 'sweepMs' | 'heartbeatMs', number>>>;
 }
 
 export const usage: string = `torcello-api --data DIR --listen HOST:PORT --transport URL [options]
@@ -30,6 +32,9 @@ The API server: keeps the truth, answers over HTTP, works with conductors and ag
   --public-url URL             the API as agents and people reach it; default: where it listens
   --agent-bundle FILE          the agent that /agent.mjs serves
   --plan-key FILE              public half (PEM) of the key that signs plans
+  --lease-ms NUMBER            a conductor's lease ends so long after its last renewal; default 30000
+  --sweep-ms NUMBER            between two looks for deployments that nobody works on; default 5000
+  --heartbeat-ms NUMBER        agents give a sign of life so often; default 10000
   --help                       this text
 
 Prints one line of JSON, {"ready":true,"api":URL}, when it serves. Logs go to stderr. Ends on SIGTERM and SIGINT.
@@ -54,6 +59,11 @@ export function readOptions(
     allowsSharedAgentLogin: values['allow-shared-agent-login'] ?? false,
     agentBundle: values['agent-bundle'],
     planKey: values['plan-key'],
+    timings: {
+      ...duration('leaseMs', '--lease-ms', values['lease-ms']),
+      ...duration('sweepMs', '--sweep-ms', values['sweep-ms']),
+      ...duration('heartbeatMs', '--heartbeat-ms', values['heartbeat-ms']),
+    },
   };
 }
 
@@ -67,8 +77,21 @@ const settings = {
   'allow-shared-agent-login': { type: 'boolean' },
   'agent-bundle': { type: 'string' },
   'plan-key': { type: 'string' },
+  'lease-ms': { type: 'string' },
+  'sweep-ms': { type: 'string' },
+  'heartbeat-ms': { type: 'string' },
   help: { type: 'boolean' },
 } as const;
+
+const durationMsMin = 100;
+const durationMsMax = 3_600_000;
+
+function duration(name: string, option: string, text: string | undefined): Readonly<Record<string, number>> {
+  if (text === undefined) return {};
+  const valueMs = /^\d{1,7}$/.test(text) ? Number(text) : 0;
+  if (valueMs >= durationMsMin && valueMs <= durationMsMax) return { [name]: valueMs };
+  throw new StartError('USAGE', `${option} takes ${durationMsMin} to ${durationMsMax} ms, not "${text}"`);
+}
 
 function parse(args: readonly string[]) {
   try {

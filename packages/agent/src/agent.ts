@@ -29,6 +29,8 @@ export interface AgentOptions {
   /** PATH, HOME and LANG of every step. */
   readonly hostEnvironment: Readonly<Record<string, string>>;
   readonly nodePath: string;
+  /** Changes with every boot of the machine. Default: what the system says. */
+  readonly bootId?: string;
   /** The agent cannot go on and has to be stopped: the journal failed, or the broker lets it in no more. */
   readonly onFatal: (error: AgentError) => void;
 }
@@ -182,7 +184,7 @@ export class Agent implements Service {
       journal,
       output,
       progress,
-      bootId: await readBootId(),
+      bootId: this.#options.bootId ?? (await readBootId()),
       runsFolder: path.join(dataFolder, 'runs'),
       applicationsFolder: path.join(dataFolder, 'applications'),
       hostEnvironment,

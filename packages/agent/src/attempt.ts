@@ -60,6 +60,8 @@ export async function startCommand(files: AttemptFiles, command: CommandToRun): 
     });
     const exited = new Promise((resolve) => child.once('exit', resolve));
     await once(child, 'spawn');
+    // An agent that ends does not wait for the step: the next one does.
+    child.unref();
     return { process: child.pid === undefined ? undefined : await identify(child.pid), exited };
   } finally {
     await output.close();

@@ -25,6 +25,8 @@ export interface StepState {
   isTimedOut: boolean;
   result: StepResult | undefined;
   outputSentBytes: number;
+  /** Where the chunk that may be on its way ends; not above `outputSentBytes` when there is none. */
+  outputSendingEnd: number;
   isOutputComplete: boolean;
 }
 
@@ -129,6 +131,7 @@ function changeStep(plan: KnownPlan, record: StepChange): void {
   if (step === undefined) return;
   if (record.type === 'stepTimeout') step.isTimedOut = true;
   if (record.type === 'stepEnded') step.result = record.result;
+  if (record.type === 'outputSending') step.outputSendingEnd = record.end;
   if (record.type === 'outputSent') {
     step.outputSentBytes = record.offset;
     step.isOutputComplete = record.isLast;
@@ -149,6 +152,7 @@ function startedStep(
     isTimedOut: false,
     result: undefined,
     outputSentBytes: earlier?.outputSentBytes ?? 0,
+    outputSendingEnd: earlier?.outputSendingEnd ?? 0,
     isOutputComplete: false,
   };
 }
@@ -169,6 +173,9 @@ function* remainingOfStep(planId: string, step: number, state: StepState): Gener
   }
   if (state.isTimedOut) yield { type: 'stepTimeout', planId, step };
   if (state.result !== undefined) yield { type: 'stepEnded', planId, step, result: state.result };
+  if (state.outputSendingEnd > state.outputSentBytes) {
+    yield { type: 'outputSending', planId, step, end: state.outputSendingEnd };
+  }
   if (state.outputSentBytes > 0 || state.isOutputComplete) {
     yield { type: 'outputSent', planId, step, offset: state.outputSentBytes, isLast: state.isOutputComplete };
   }

@@ -136,7 +136,8 @@ export class Journal {
     this.#bytes += bytes.length;
     for (const { record, attachment, resolve } of batch) {
       this.book.apply(record, attachment);
-      if (record.type !== 'outputSent') announce('journalled', { record: record.type, planId: record.planId });
+      if (record.type !== 'outputSent' && record.type !== 'outputSending')
+        announce('journalled', { record: record.type, planId: record.planId });
       resolve();
     }
     if (this.#bytes > this.#compactAtBytes) await this.#compact();

@@ -19,8 +19,8 @@ export interface OutputOf {
 
 interface Stream extends OutputOf {
   sentBytes: number;
-  /** Taken off the end of the file, because it was over the limit. */
-  cutBytes: number;
+  /** Where the chunk ends that may be on its way; it is never sent with another end. */
+  sendingEnd: number;
   hasEnded: boolean;
 }
 
@@ -64,8 +64,12 @@ export class OutputSpool {
     if (this.#streams.has(key)) return;
     const state = this.#options.journal.book.plan(of.planId)?.steps.get(of.index);
     if (state?.isOutputComplete === true) return;
-    const hasEnded = state?.result !== undefined;
-    this.#streams.set(key, { ...of, sentBytes: state?.outputSentBytes ?? 0, cutBytes: 0, hasEnded });
+    this.#streams.set(key, {
+      ...of,
+      sentBytes: state?.outputSentBytes ?? 0,
+      sendingEnd: state?.outputSendingEnd ?? 0,
+      hasEnded: state?.result !== undefined,
+    });
     this.#wake.call();
   }
 
@@ -125,18 +129,36 @@ export class OutputSpool {
     // Asked before reading: what was written before the end is all read then.
     const { hasEnded } = stream;
     const body = file === undefined ? Buffer.alloc(0) : await this.#read(stream, file);
-    const isAtEnd = stream.sentBytes + body.length >= this.#runBytesMax || body.length < chunkBytesMax;
-    const isLast = hasEnded && isAtEnd;
-    if (body.length === 0 && !isLast) return false;
-    await this.#publish(stream, body, isLast);
-    stream.sentBytes += body.length;
-    const { planId, index } = stream;
+    if (body.length > 0) return await this.#sendChunk(stream, body);
+    if (!hasEnded) return false;
+    await this.#sendEnd(stream);
+    this.#finish(key, stream.planId);
+    return true;
+  }
+
+  async #sendChunk(stream: Stream, body: Uint8Array): Promise<boolean> {
+    const { journal } = this.#options;
+    const { planId, index, sentBytes } = stream;
+    const end = sentBytes + body.length;
+    if (stream.sendingEnd !== end) {
+      stream.sendingEnd = end;
+      await journal.write({ type: 'outputSending', planId, step: index, end }, { sync: false });
+    }
+    await this.#publish(stream, { body, offset: sentBytes, isLast: false });
+    stream.sentBytes = end;
+    await journal.write({ type: 'outputSent', planId, step: index, offset: end, isLast: false }, { sync: false });
+    return true;
+  }
+
+  /** An empty chunk at the end of all that was written; beyond the limit of a run it tells that output was cut. */
+  async #sendEnd(stream: Stream): Promise<void> {
+    const { planId, index, sentBytes } = stream;
+    const offset = sentBytes + this.cutBytes(planId, index);
+    await this.#publish(stream, { body: new Uint8Array(), offset, isLast: true });
     await this.#options.journal.write(
-      { type: 'outputSent', planId, step: index, offset: stream.sentBytes, isLast },
+      { type: 'outputSent', planId, step: index, offset: sentBytes, isLast: true },
       { sync: false },
     );
-    if (isLast) this.#finish(key, planId);
-    return true;
   }
 
   #finish(key: string, planId: string): void {
@@ -147,9 +169,11 @@ export class OutputSpool {
 
   async #read(stream: Stream, file: FileHandle): Promise<Buffer> {
     await this.#cut(stream, file);
-    const length = Math.min(chunkBytesMax, this.#runBytesMax - stream.sentBytes);
+    const { sentBytes, sendingEnd } = stream;
+    const wanted = sendingEnd > sentBytes ? sendingEnd - sentBytes : chunkBytesMax;
+    const length = Math.min(wanted, this.#runBytesMax - sentBytes);
     if (length <= 0) return Buffer.alloc(0);
-    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(length), 0, length, stream.sentBytes);
+    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(length), 0, length, sentBytes);
     return buffer.subarray(0, bytesRead);
   }
 
@@ -162,17 +186,22 @@ export class OutputSpool {
     await file.truncate(this.#runBytesMax);
   }
 
-  async #publish(stream: Stream, body: Uint8Array, isLast: boolean): Promise<void> {
-    const { deploymentId, planId, index, step, sentBytes } = stream;
+  async #publish(
+    stream: Stream,
+    chunk: { readonly body: Uint8Array; readonly offset: number; readonly isLast: boolean },
+  ): Promise<void> {
+    const { deploymentId, planId, index, step } = stream;
+    const { body, offset, isLast } = chunk;
     const headers = {
       [outputHeaders.deploymentId]: deploymentId,
       [outputHeaders.planId]: planId,
       [outputHeaders.step]: step,
-      [outputHeaders.offset]: sentBytes,
+      [outputHeaders.offset]: offset,
       [outputHeaders.last]: isLast,
     };
+    const id = `${planId}.${index}.${isLast ? 'end' : offset}`;
     const send = await this.#options.uplink();
-    await send({ kind: 'output', id: `${planId}.${index}.${sentBytes}`, body, headers, timeoutMs: publishTimeoutMs });
+    await send({ kind: 'output', id, body, headers, timeoutMs: publishTimeoutMs });
     announce('outputPublished', { planId, step });
   }
 }

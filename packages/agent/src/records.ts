@@ -21,6 +21,11 @@ export type JournalRecord =
   /** Written before a step that took too long is ended. */
   | { readonly type: 'stepTimeout'; readonly planId: string; readonly step: number }
   | { readonly type: 'stepEnded'; readonly planId: string; readonly step: number; readonly result: StepResult }
+  /**
+   * A chunk of output ends at `end` and is about to be sent. Sent again, it has the same bytes: its receiver knows
+   * chunks by their offset. Not synced.
+   */
+  | { readonly type: 'outputSending'; readonly planId: string; readonly step: number; readonly end: number }
   /** The broker has the step's output up to `offset`. Not synced: at worst some of it is sent twice, with its offset. */
   | {
       readonly type: 'outputSent';

@@ -170,7 +170,7 @@ export class StepRunner {
     };
     await journal.write({ type: 'stepEnded', planId: payload.planId, step: index, result });
     announce('stepEnded', { planId: payload.planId, step: step.name });
-    progress.step('stepEnded', this.#place, result.exitCode);
+    progress.step('stepEnded', this.#place, exitCodeToTell(result));
     output.ended(payload.planId, index);
     return reason === undefined ? { result } : { result, reason };
   }
@@ -298,6 +298,11 @@ async function localProgram(words: readonly string[], folder: string): Promise<r
 /** A shell reports a command that a signal ended as 128 and the signal's number. */
 function signalOf(exitCode: number): string | undefined {
   return Object.entries(constants.signals).find(([, number]) => number === exitCode - 128)?.[0];
+}
+
+/** Progress knows a step's end by its exit code alone; a step without a command has none. */
+function exitCodeToTell({ outcome, exitCode }: StepResult): number | null {
+  return exitCode ?? (outcome === 'succeeded' ? 0 : null);
 }
 
 function isSystemError(error: unknown): boolean {

@@ -207,7 +207,9 @@ test('heartbeats tell what the agent does', async () => {
   await using fixture = await Fixture.make();
   const { control } = fixture;
   await fixture.startAgent({ heartbeatMs: 50 });
-  await control.plan(1, [{ command: ['sh', '-c', `while [ ! -e ${fixture.ledger} ]; do sleep 0.05; done`] }]);
+  await control.plan(1, [
+    { command: ['sh', '-c', `while [ ! -e ${fixture.ledger} ] && [ -e ${fixture.folder} ]; do sleep 0.05; done`] },
+  ]);
   await control.plan(2, []);
   const busy = await control.until('a busy heartbeat', () =>
     control.heartbeats.find(({ runningPlan, waitingPlans }) => runningPlan === planIdOf(1) && waitingPlans === 1),

@@ -1,5 +1,5 @@
 import { connect, memoryDriver, type Driver } from '@torcello/messaging';
-import { silentLogger, systemClock, type Clock } from '@torcello/platform';
+import { silentLogger, systemClock } from '@torcello/platform';
 import type { JoinAnswer } from '@torcello/contracts/agent';
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
@@ -41,12 +41,13 @@ export class Fixture implements AsyncDisposable {
     return path.join(this.dataFolder, 'applications', `shop-${'5c'.repeat(16)}`, name);
   }
 
-  makeAgent(identity: Partial<JoinAnswer> = {}, clock: Clock = systemClock): Agent {
+  makeAgent(identity: Partial<JoinAnswer> = {}, bootId?: string): Agent {
     const agent = new Agent({
       dataFolder: this.dataFolder,
       identity: this.control.identity(identity),
       agentVersion: '0.0.0',
-      clock,
+      clock: systemClock,
+      ...(bootId === undefined ? {} : { bootId }),
       logger: silentLogger,
       nodePath: process.execPath,
       hostEnvironment: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', HOME: this.folder, LANG: 'C.UTF-8' },
@@ -57,8 +58,8 @@ export class Fixture implements AsyncDisposable {
     return agent;
   }
 
-  async startAgent(identity: Partial<JoinAnswer> = {}): Promise<Agent> {
-    const agent = this.makeAgent(identity);
+  async startAgent(identity: Partial<JoinAnswer> = {}, bootId?: string): Promise<Agent> {
+    const agent = this.makeAgent(identity, bootId);
     await agent.start();
     return agent;
   }

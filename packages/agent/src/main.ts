@@ -1,0 +1,19 @@
+import { amqp091Driver } from '@torcello/driver-amqp091';
+import os from 'node:os';
+import process from 'node:process';
+import { runProgram } from './program.js';
+
+/** The agent's process: everything that it takes from the world outside comes in here. */
+const stop = new AbortController();
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
+
+void runProgram({
+  words: process.argv.slice(2),
+  environment: { ...process.env, HOME: process.env['HOME'] ?? os.homedir() },
+  hostname: os.hostname(),
+  nodePath: process.execPath,
+  drivers: [amqp091Driver()],
+  stop: stop.signal,
+  writeOut: (text) => void process.stdout.write(text),
+  writeError: (text) => void process.stderr.write(text),
+}).then((code) => (process.exitCode = code));

@@ -46,6 +46,8 @@ export class Amqp091Connection implements DriverConnection {
   readonly #pool: ChannelPool;
   readonly #dialling = new AbortController();
   readonly #blockedListeners = new Set<(isBlocked: boolean) => void>();
+  /** Publishes that began before the second connection stood. */
+  readonly #early = new Set<Promise<void>>();
   #publishing: AmqpConnection | undefined;
   #publisher: Promise<Publisher> | undefined;
   #isBlocked = false;
@@ -88,7 +90,11 @@ export class Amqp091Connection implements DriverConnection {
     if (message.body.byteLength > messageSizeBytesMax) return Promise.reject(tooLarge(message, messageSizeBytesMax));
     if (this.#end !== undefined || this.#isClosing) return Promise.reject(lossOf(this.#end ?? closedByUs(), false));
     if (this.#openPublisher !== undefined) return this.#openPublisher.publish(destination, message, signal);
-    return this.#publishLater(destination, message, signal);
+    const publishing = this.#publishLater(destination, message, signal);
+    this.#early.add(publishing);
+    const forget = (): void => void this.#early.delete(publishing);
+    publishing.then(forget, forget);
+    return publishing;
   }
 
   async get(source: Source): Promise<Delivery | undefined> {
@@ -233,11 +239,11 @@ export class Amqp091Connection implements DriverConnection {
   }
 
   async #flushPublishes(): Promise<void> {
-    const publisher = this.#openPublisher;
-    if (publisher === undefined) return;
+    if (this.#publisher === undefined) return;
     const waiting = new AbortController();
     const patience = sleep(this.#settings.clock, driverLimits.closeFlushMs, waiting.signal).catch(() => undefined);
-    await Promise.race([publisher.idle(), patience]);
+    const flushed = Promise.allSettled(this.#early).then(() => this.#openPublisher?.idle());
+    await Promise.race([flushed, patience]);
     waiting.abort();
   }
 

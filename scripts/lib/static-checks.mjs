@@ -5,7 +5,7 @@ export const staticChecks = [
   { name: 'format', run: () => tool('oxfmt', ['--check', '.']) },
   { name: 'lint', run: () => tool('oxlint', ['--type-aware', '--deny-warnings']) },
   { name: 'types', run: () => tool('tsc', ['-b']) },
-  { name: 'dead code', run: () => tool('knip', []) },
+  { name: 'dead code', run: () => tool('knip', ['--no-config-hints']) },
 ];
 
 /** Runs them one after the other; resolves with the counts. */

@@ -12,7 +12,7 @@ export function testFiles({ peers }) {
   return [...folders, 'tests/src']
     .flatMap(filesBelow)
     .filter((file) => file.endsWith('.test.ts') && (peers || !isPeerTest(file)))
-    .toSorted();
+    .toSorted((a, b) => (a < b ? -1 : 1));
 }
 
 /** Runs test files from their sources, each in a process of its own; resolves with the counts. */

@@ -134,6 +134,18 @@ test('a child that is killed before it was ready is started again', async () => 
   assert.equal(world.events.filter(({ type }) => type === 'started').length, 2);
 });
 
+test('a child that does not find whom it needs is started again', async () => {
+  const early = `
+    import { existsSync, writeFileSync } from 'node:fs';
+    const mark = import.meta.filename + '.mark';
+    if (existsSync(mark)) { setInterval(() => undefined, 60000); process.stdout.write('{"ready":true}\\n'); }
+    else { writeFileSync(mark, ''); process.exitCode = 4; }
+  `;
+  await using world = await bench(early);
+  assert.equal((await world.child.start()).ready, true);
+  assert.equal((await world.next('died')).how, 'exit code 4');
+});
+
 test('a child that does not listen is killed after its time', async () => {
   await using world = await bench(deaf, { stopMs: 50 });
   const line = await world.child.start();

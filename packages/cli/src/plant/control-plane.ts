@@ -18,6 +18,8 @@ export interface ControlPlaneOptions {
   readonly transport: string | undefined;
   /** Agents get the login of `transport` itself, because that broker has no accounts of theirs. */
   readonly allowSharedAgentLogin: boolean;
+  /** A conductor's lease ends so long after its last renewal. Default: the API's own. */
+  readonly leaseMs?: number;
   readonly supervisor: Supervisor;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
@@ -98,6 +100,7 @@ function startApi(options: ControlPlaneOptions, broker: BrokerPlace): Promise<Re
         '--listen': formatAddress({ host: api.host, port: portAgain(last, 'api') ?? api.port }),
         '--plan-key': files.planKeyPublic,
         '--broker-management': broker.management,
+        '--lease-ms': options.leaseMs === undefined ? undefined : String(options.leaseMs),
         '--agent-bundle': agentBundle(),
       }),
       ...(options.allowSharedAgentLogin ? ['--allow-shared-agent-login'] : []),

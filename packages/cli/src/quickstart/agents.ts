@@ -31,6 +31,7 @@ export function startLocalAgents(
     const environment = { ...plainEnvironment(env), TORCELLO_JOIN: joinLine ?? '' };
     return supervisor.start({
       name: `agent ${name}`,
+      group: 'agents',
       program: () => ({ script, args, env: environment }),
       logFile: path.join(files.logs, `agent-${name}.log`),
       clock,

@@ -38,6 +38,8 @@ interface Plant {
 }
 
 const apiPatienceMs = 15_000;
+/** Short, so that a conductor that is killed while somebody tries things out is taken over soon. */
+const quickstartLeaseMs = 10_000;
 const destroyMsMax = 20_000;
 const logLinesShown = 3;
 const loopback = { host: '127.0.0.1', port: 0 } as const;
@@ -121,6 +123,7 @@ class QuickstartRun {
       amqp: loopback,
       transport,
       allowSharedAgentLogin: transport !== undefined,
+      leaseMs: quickstartLeaseMs,
       supervisor: this.#supervisor,
       env: this.#context.env,
       clock: this.#context.clock,

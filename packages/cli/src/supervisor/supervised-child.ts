@@ -16,6 +16,8 @@ export interface ProgramStart {
 
 export interface ChildOptions {
   readonly name: string;
+  /** Children of one group are ended together. Default: a group of its own. */
+  readonly group?: string;
   /** Asked before every start. `last` is what the program said when it was ready before: so it gets its old port again. */
   readonly program: (last: ReadyLine | undefined) => ProgramStart;
   /** Everything the program writes to stderr is added to this file. */
@@ -61,7 +63,7 @@ type State = 'idle' | 'running' | 'stopping' | 'stopped';
 /**
  * One child process that is started again whenever it dies, until it is stopped. The child prints one ready line of
  * JSON on stdout. A child that gives up by itself before it was ever ready has refused its configuration: that fails
- * the start. One that was killed is started again, also then.
+ * the start. One that was killed, or ended with exit code 4 (somebody it needs cannot be reached), is started again.
  */
 export class SupervisedChild {
   readonly #options: ChildOptions;
@@ -81,6 +83,10 @@ export class SupervisedChild {
 
   get name(): string {
     return this.#options.name;
+  }
+
+  get group(): string {
+    return this.#options.group ?? this.#options.name;
   }
 
   /** Pid of the running process; undefined between two of them. */
@@ -127,9 +133,7 @@ export class SupervisedChild {
         return onRefused(error);
       }
       if (this.#state !== 'running') break;
-      if (this.#last === undefined && (typeof ended === 'string' || ended.signal === null)) {
-        return onRefused(this.#refusal(ended));
-      }
+      if (this.#last === undefined && isRefusal(ended)) return onRefused(this.#refusal(ended));
       if (this.#options.clock.monotonicMs() - startedAtMs > this.#limits.settledAfterMs) {
         backOffMs = this.#limits.backOffMinMs;
       }
@@ -192,6 +196,11 @@ export class SupervisedChild {
       cure: `its whole log is in ${logFile}`,
     });
   }
+}
+
+/** A killed program is no refusal, nor is one that did not find whom it needs: that may come. */
+function isRefusal(ended: Ended | string): boolean {
+  return typeof ended === 'string' || (ended.signal === null && ended.code !== exitCodes.unreachable);
 }
 
 function endOf(child: ChildProcess): Promise<Ended | string> {

@@ -12,14 +12,12 @@ export class Supervisor {
     return child.start();
   }
 
-  /** Ends one child for good and resolves when it is gone; a name that is unknown is gone already. */
-  async stopOne(name: string): Promise<void> {
-    await this.#children.find((child) => child.name === name)?.stop();
-  }
-
   /** Resolves when no child runs any more. The last started ends first: whoever needs another ends before it. */
   async stop(): Promise<void> {
-    for (const child of this.#children.toReversed()) await child.stop();
+    const groups = new Set(this.#children.toReversed().map(({ group }) => group));
+    for (const group of groups) {
+      await Promise.all(this.#children.filter((child) => child.group === group).map((child) => child.stop()));
+    }
   }
 
   /** Ends all of them at once, without a word. */

@@ -81,7 +81,9 @@ export class FrameStream {
   destroy(reason: MessagingError): void {
     if (this.#end !== undefined) return;
     this.#end = reason;
-    this.#stream.destroy();
+    // Ending first lets the last words out, where the other side still listens; a pipe only knows ends.
+    this.#stream.end();
+    setImmediate(() => this.#stream.destroy());
     this.#listener?.onEnd(reason);
   }
 

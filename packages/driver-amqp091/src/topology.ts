@@ -42,7 +42,7 @@ export function declarations(topology: Topology, profile: BrokerProfile, setting
       queue,
       durable: shape.isDurable,
       autoDelete: shape.isAutoDelete,
-      arguments: queueArguments(topology, shape, profile),
+      arguments: queueArguments(topology, shape),
     },
     bindings: reached.map(({ exchange, routingKey }) => ({ name: 'queue.bind', queue, exchange, routingKey })),
   };
@@ -106,7 +106,7 @@ function fanoutShape(options: TopologyOptions, { oslo, transientQueueMs }: Topol
  */
 const liftedDeliveryLimit = 2_147_483_647;
 
-function queueArguments(topology: Topology, shape: Shape, profile: BrokerProfile): FieldTable {
+function queueArguments(topology: Topology, shape: Shape): FieldTable {
   const { options, kind } = topology;
   if (shape.isQuorum && options.priorityMax !== undefined) throw cannot('priorityMax', 'a quorum queue');
   const isLifted = kind === 'mailbox' && shape.isQuorum;

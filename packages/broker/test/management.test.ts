@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { TestContext } from 'node:test';
+import { connect } from 'amqplib';
+import { silentLogger } from '@torcello/platform';
+import { defaultLimits, emptyDisk, MemoryStore, startBroker } from '../src/index.js';
+import { startManagement } from '../src/management/management.js';
+import { testBroker } from './support/test-broker.js';
+import type { TestBroker } from './support/test-broker.js';
+
+interface Api extends TestBroker {
+  call(method: string, path: string, body?: unknown, login?: string): Promise<{ status: number; json: unknown }>;
+}
+
+async function api(t: TestContext, options: Parameters<typeof testBroker>[1] = {}): Promise<Api> {
+  const broker = await testBroker(t, options);
+  const at = { host: '127.0.0.1', port: 0 };
+  const management = await startManagement({ broker: broker.broker, limits: defaultLimits, logger: silentLogger, at });
+  t.after(() => management.stop());
+  const call: Api['call'] = async (method, path, body, login = 'guest:guest') => {
+    const answer = await fetch(`http://127.0.0.1:${management.address.port}/api/${path}`, {
+      method,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      headers: { authorization: `Basic ${Buffer.from(login).toString('base64')}` },
+    });
+    const text = await answer.text();
+    return { status: answer.status, json: text === '' ? undefined : (JSON.parse(text) as unknown) };
+  };
+  return { ...broker, call };
+}
+
+async function makeAgent({ call }: Api): Promise<void> {
+  await call('PUT', 'users/agent', { password: 'secret', tags: '' });
+  const rights = { configure: '^$', write: '^agents$', read: '^mailbox\\.1$' };
+  await call('PUT', 'permissions/%2f/agent', rights);
+  await call('PUT', 'topic-permissions/%2f/agent', { exchange: 'agents', write: '^web-1\\..*$', read: '^$' });
+}
+
+test('health is told to everybody, the rest to administrators only', async (t) => {
+  const { call } = await api(t);
+  assert.deepEqual(await call('GET', 'health/checks/alarms', undefined, 'nobody:x'), { status: 200, json: { status: 'ok' } });
+  assert.equal((await call('GET', 'overview', undefined, 'guest:wrong')).status, 401);
+  await call('PUT', 'users/plain', { password: 'p', tags: [] });
+  assert.equal((await call('GET', 'overview', undefined, 'plain:p')).status, 401);
+  assert.equal((await call('GET', 'overview')).status, 200);
+});
+
+test('a user is made, changed, shown and deleted', async (t) => {
+  const { call } = await api(t);
+  assert.equal((await call('PUT', 'users/u', { password: 'p', tags: 'administrator' })).status, 201);
+  assert.equal((await call('PUT', 'users/u', { password: 'q', tags: 'administrator' })).status, 204);
+  assert.equal((await call('GET', 'overview', undefined, 'u:p')).status, 401);
+  assert.equal((await call('GET', 'overview', undefined, 'u:q')).status, 200);
+  assert.deepEqual((await call('GET', 'users/u')).json, { name: 'u', tags: ['administrator'] });
+  assert.equal((await call('DELETE', 'users/u')).status, 204);
+  assert.equal((await call('GET', 'users/u')).status, 404);
+});
+
+test('rights are shown in the words that they were given in', async (t) => {
+  const broker = await api(t);
+  await makeAgent(broker);
+  const { json } = await broker.call('GET', 'permissions/%2f/agent');
+  const rights = { configure: '^$', write: '^agents$', read: '^mailbox\\.1$' };
+  assert.deepEqual(json, { user: 'agent', vhost: '/', ...rights });
+});
+
+test('an expression that would have to be run is refused', async (t) => {
+  const { call } = await api(t);
+  await call('PUT', 'users/u', { password: 'p', tags: [] });
+  const answer = await call('PUT', 'permissions/%2f/u', { configure: '(a+)+$', write: '.*', read: '.*' });
+  assert.equal(answer.status, 400);
+  assert.match(JSON.stringify(answer.json), /no regular expressions/);
+  assert.equal((await call('GET', 'permissions/%2f/u')).status, 404);
+});
+
+test('a queue is shown with its messages and consumers', async (t) => {
+  const broker = await api(t);
+  const connection = await connect(broker.url);
+  const channel = await connection.createConfirmChannel();
+  await channel.assertQueue('a/b');
+  channel.sendToQueue('a/b', Buffer.from('x'));
+  await channel.waitForConfirms();
+  const { json } = await broker.call('GET', 'queues/%2f/a%2fb');
+  const { name, messages, consumers, durable } = json as Record<string, unknown>;
+  assert.deepEqual([name, messages, consumers, durable], ['a/b', 1, 0, true]);
+  assert.equal((await broker.call('GET', 'queues/%2f/other')).status, 404);
+  assert.equal(((await broker.call('GET', 'queues/%2f')).json as unknown[]).length, 1);
+  await connection.close();
+});
+
+test('a user whose connections are closed is out, and so is one that is deleted', async (t) => {
+  const broker = await api(t);
+  await makeAgent(broker);
+  const url = broker.url.replace('guest:guest', 'agent:secret');
+  for (const close of ['connections/username/agent', 'users/agent']) {
+    const connection = await connect(url);
+    const closed = new Promise<unknown>((resolve) => connection.once('close', resolve));
+    await broker.call('DELETE', close);
+    assert.match(String(await closed), /320/);
+  }
+  await assert.rejects(connect(url), /403/);
+});
+
+test('users and rights are there after a restart', async (t) => {
+  const disk = emptyDisk();
+  const first = await api(t, { store: new MemoryStore(disk) });
+  await makeAgent(first);
+  const second = await startBroker({ store: new MemoryStore(disk) });
+  const agent = second.users.get('agent');
+  assert.deepEqual(agent?.permissions['/'], { configure: [], write: ['agents'], read: ['mailbox.1'] });
+  assert.notEqual(await second.users.login('agent', 'secret'), undefined);
+  assert.equal(await second.users.login('agent', 'other'), undefined);
+  await second.stop();
+});
+
+test('a body that is too large or no JSON is refused', async (t) => {
+  const { call } = await api(t);
+  assert.equal((await call('PUT', 'users/u', { password: 'x'.repeat(70_000) })).status, 413);
+  assert.equal((await call('PUT', 'users/u', [1])).status, 400);
+  assert.equal((await call('PUT', 'nothing/here', {})).status, 404);
+  assert.equal((await call('DELETE', 'overview')).status, 405);
+});

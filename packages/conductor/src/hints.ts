@@ -25,62 +25,47 @@ export interface HintsOptions {
 export class Hints implements Service {
   readonly #options: HintsOptions;
   readonly #background: Background;
-  readonly #changed = new Wakeup();
   #subscription: Subscription | undefined;
   #stopping = new AbortController();
   #claiming = 0;
   #working = 0;
-  #keeping: Promise<void> = Promise.resolve();
+  #failures = 0;
+  #adjusting: Promise<void> = Promise.resolve();
 
   constructor(options: HintsOptions) {
     this.#options = options;
     this.#background = new Background((what, error) => options.logger.error('a hint failed', { what, error }));
   }
 
-  /** Deployments worked on now. */
-  get working(): number {
-    return this.#working;
-  }
-
+  /** @throws MessagingError when the mailbox exists with other properties, or may not be read. */
   async start(): Promise<void> {
     this.#stopping = new AbortController();
     await this.#consume();
-    this.#keeping = this.#keepConsuming();
   }
 
   /** Takes no more, gives back what was not claimed yet, and waits for the work that was taken on: its owner ends it. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await this.#keeping;
-    await this.#subscription?.stop();
-    this.#subscription = undefined;
+    await this.#adjust();
     await this.#background.settled();
   }
 
-  async #keepConsuming(): Promise<void> {
-    const { transport, logger } = this.#options;
-    const { signal } = this.#stopping;
-    let failures = 0;
-    while (!signal.aborted) {
-      await this.#changed.wait(
-        transport.clock,
-        failures === 0 ? Number.POSITIVE_INFINITY : retryDelayMs(failures, transport.random),
-        signal,
-      );
+  /** Consumes as much as there is room for; changes follow each other. Never rejects. */
+  #adjust(): Promise<void> {
+    this.#adjusting = this.#adjusting.then(async () => {
       try {
-        if (!signal.aborted) await this.#consume();
-        failures = 0;
+        await this.#consume();
+        this.#failures = 0;
       } catch (error) {
-        failures += 1;
-        logger.warn('hints cannot be read, trying again', { error });
+        this.#tryLater(error);
       }
-    }
+    });
+    return this.#adjusting;
   }
 
-  /** Consumes exactly as much as there is room for. */
   async #consume(): Promise<void> {
     const { transport, deploymentsMax } = this.#options;
-    const room = deploymentsMax - this.#working;
+    const room = this.#stopping.signal.aborted ? 0 : deploymentsMax - this.#working;
     if (room <= 0) {
       await this.#subscription?.stop();
       this.#subscription = undefined;
@@ -95,6 +80,18 @@ export class Hints implements Service {
     }
   }
 
+  #tryLater(error: unknown): void {
+    const { transport, logger } = this.#options;
+    const { signal } = this.#stopping;
+    if (signal.aborted) return;
+    this.#failures += 1;
+    logger.warn('hints cannot be read, trying again', { error });
+    this.#background.run('reading hints again', async () => {
+      await new Wakeup().wait(transport.clock, retryDelayMs(this.#failures, transport.random), signal);
+      await this.#adjust();
+    });
+  }
+
   /** A subscription that could not be restored is made again, mailbox included. */
   #watch(subscription: Subscription): void {
     this.#background.run('watching hints', async () => {
@@ -102,44 +99,57 @@ export class Hints implements Service {
       if (error === undefined || this.#subscription !== subscription) return;
       this.#options.logger.warn('the mailbox of hints was lost', { error });
       this.#subscription = undefined;
-      this.#changed.ring();
+      await this.#adjust();
     });
   }
 
   async #take(delivery: Delivery): Promise<void> {
     const deploymentId = readHint(delivery.message.body);
+    const { signal } = this.#stopping;
     if (deploymentId === undefined) {
       this.#options.logger.error('a hint is unreadable', { bytes: delivery.message.body.length });
       delivery.reject();
-      return;
-    }
-    const { signal } = this.#stopping;
-    if (signal.aborted || this.#working + this.#claiming >= this.#options.deploymentsMax) {
-      delivery.release();
-      return;
-    }
-    this.#claiming += 1;
-    try {
-      const work = await this.#options.take(deploymentId, signal);
-      if (work !== undefined) this.#begin(work);
-      delivery.accept();
-    } catch (error) {
-      // Whoever comes next may have more luck; with none at all the API's sweeper hints again.
-      delivery.release();
-      if (!signal.aborted) throw error;
-    } finally {
-      this.#claiming -= 1;
+    } else if (signal.aborted || this.#working + this.#claiming >= this.#options.deploymentsMax) {
+      await this.#giveBack(delivery);
+    } else {
+      this.#claiming += 1;
+      try {
+        await this.#claim(delivery, deploymentId);
+      } finally {
+        this.#claiming -= 1;
+      }
     }
   }
 
-  #begin(work: TakenWork): void {
+  async #claim(delivery: Delivery, deploymentId: string): Promise<void> {
+    const { signal } = this.#stopping;
+    try {
+      const work = await this.#options.take(deploymentId, signal);
+      // Less is asked for before this one is settled, so that no other comes in its place.
+      if (work !== undefined) await this.#begin(work);
+      delivery.accept();
+    } catch (error) {
+      if (signal.aborted) return await this.#giveBack(delivery);
+      // Given back it would come again at once; the API's sweeper hints again in its own time.
+      delivery.accept();
+      throw error;
+    }
+  }
+
+  /** Only when nothing is consumed beyond the room there is: else it would come straight back. */
+  async #giveBack(delivery: Delivery): Promise<void> {
+    await this.#adjust();
+    delivery.release();
+  }
+
+  #begin(work: TakenWork): Promise<void> {
     this.#working += 1;
-    this.#changed.ring();
     this.#background.run('work', async () => {
       await work.done;
       this.#working -= 1;
-      this.#changed.ring();
+      await this.#adjust();
     });
+    return this.#adjust();
   }
 }
 

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Clock, Timer } from '@torcello/platform';
 import { Wakeup } from './wakeup.js';
 
@@ -44,6 +45,8 @@ export class Lease {
     this.epoch = terms.epoch;
     this.leaseMs = terms.leaseMs;
     this.#clock = clock;
+    // Every letter on its way listens to it.
+    setMaxListeners(0, this.#abort.signal);
     this.#untilMs = terms.sinceMs + terms.leaseMs * safeFraction;
     this.#watch();
   }

@@ -7,7 +7,7 @@ export interface ProgramOptions {
   readonly deploymentsMax: number;
 }
 
-export const usage = `Usage: torcello-conductor --plan-key FILE [--transport URL] [--deployments-max NUMBER]
+export const usage: string = `Usage: torcello-conductor --plan-key FILE [--transport URL] [--deployments-max NUMBER]
 
 Takes deployments from the API over the transport, turns them into signed plans and puts these into the machines'
 mailboxes. Any number of conductors may run; each may be ended at any time.

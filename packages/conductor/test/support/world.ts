@@ -8,7 +8,7 @@ import {
   letterKindHeader,
   stageName,
 } from '@torcello/contracts';
-import { type Letter, type Transport, connect, mailboxes, memoryDriver } from '@torcello/messaging';
+import { type Driver, type Letter, type Transport, connect, mailboxes, memoryDriver } from '@torcello/messaging';
 import { type Logger, silentLogger } from '@torcello/platform';
 import { SimulatedClock, seededRandom } from '@torcello/platform/testing';
 import { readApplication } from '../../src/compile/application-source.js';
@@ -28,13 +28,13 @@ export const exampleFolder = (name: string): string =>
 
 /** Everything that conductors work with, in one process and with a clock that is moved by hand. */
 export class World implements AsyncDisposable {
-  readonly clock = new SimulatedClock();
-  readonly driver = memoryDriver();
+  readonly clock: SimulatedClock = new SimulatedClock();
+  readonly driver: Driver = memoryDriver();
   readonly points: ConductorDiagnostic[] = [];
   /** What happens at a point; throwing or aborting there is how tests hit it. */
   onPoint: (point: ConductorDiagnostic) => void = () => undefined;
   logger: Logger = silentLogger;
-  archives = new Map<string, Uint8Array>();
+  archives: Map<string, Uint8Array> = new Map();
   downloads = 0;
   /** Asked before each download. */
   beforeDownload: () => void = () => undefined;

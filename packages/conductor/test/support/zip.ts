@@ -26,13 +26,18 @@ export function zip(files: Readonly<Record<string, string | Uint8Array>>, option
   return Buffer.concat([...locals, directory, end]);
 }
 
-/** The same of a folder. */
+/** The same of a folder, stored: unpacking takes no thread of its own, so simulated time does not run ahead of it. */
 export function zipFolder(folder: string): Uint8Array {
+  return zip(filesIn(folder), { isStored: true });
+}
+
+/** All files below a folder by their paths. */
+export function filesIn(folder: string): Readonly<Record<string, Uint8Array>> {
   const names = readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
     .toSorted();
-  return zip(Object.fromEntries(names.map((name) => [name, readFileSync(join(folder, name))])));
+  return Object.fromEntries(names.map((name) => [name, readFileSync(join(folder, name))]));
 }
 
 export interface ZipOptions {

@@ -120,7 +120,7 @@ def call(transport, topic):
     attempt("newer version", lambda: client(namespace="inventory", version="2.4", timeout=20).call({}, "which"))
     attempt("timeout", lambda: client(timeout=1).call({}, "hang"))
     attempt("after the timeout", lambda: plain.call({}, "add", a=3, b=3))
-    attempt("monitored", lambda: client(timeout=20, call_monitor_timeout=2).call({}, "slow", ms=3500))
+    attempt("monitored", lambda: client(timeout=20, call_monitor_timeout=2).call({}, "slow", ms=2500))
     attempt("cast", lambda: plain.cast({}, "note", what="cast"))
     attempt("fanout", lambda: client(fanout=True).cast({}, "note", what="fanout"))
     say(done=True)
@@ -158,7 +158,8 @@ def notify(transport, topic):
 
 def main():
     role, url, topic = sys.argv[1:4]
-    conf = cfg.ConfigOpts()
+    # The one that the metrics of oslo.messaging register their options with.
+    conf = cfg.CONF
     conf([], project="oslo-peer")
     is_rpc = role in ("server", "client")
     make = oslo_messaging.get_rpc_transport if is_rpc else oslo_messaging.get_notification_transport

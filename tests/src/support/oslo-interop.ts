@@ -23,10 +23,10 @@ import { run, type Running } from '@torcello/test-support';
 /** One broker, and how both sides reach it so that they declare the same topology. */
 export interface Meeting {
   readonly name: string;
-  /** For oslo.messaging, `rabbit://…`. */
-  readonly pythonUrl: () => string;
+  /** For oslo.messaging. */
+  readonly pythonUrl: string;
   /** For us. */
-  readonly url: () => string;
+  readonly url: string;
 }
 
 type TestFunction = (name: string, body: () => Promise<void>) => unknown;
@@ -79,7 +79,7 @@ async function callPlain(client: RpcClient): Promise<void> {
   assert.deepEqual(await client.call('strange_numbers'), [2n ** 70n, -(2n ** 63n), Number.NaN, Infinity]);
   assert.equal(await client.prepare({ namespace: 'inventory', version: '2.1' }).call('which'), 'inventory 2.3');
   const watched = client.prepare({ callMonitorTimeoutMs: 2_000 });
-  assert.equal(await watched.call('slow', { seconds: 3 }), 'slept', 'Python beats while it works');
+  assert.equal(await watched.call('slow', { seconds: 2.5 }), 'slept', 'Python beats while it works');
 }
 
 async function callFailing(client: RpcClient): Promise<void> {
@@ -109,7 +109,7 @@ async function castToPython(client: RpcClient): Promise<void> {
 
 async function bePythonsServer(meeting: Meeting): Promise<void> {
   const topic = `torcello-${meeting.name.replaceAll(/\W+/g, '-')}`;
-  const noted = new Collected<unknown>();
+  const noted = new Collected<string>();
   const hanging: (() => void)[] = [];
   await using transport = await join(meeting);
   const server = rpcServer(transport, { topic, server: 'torcello' }, endpoints(transport, noted, hanging));
@@ -134,14 +134,14 @@ interface Answer {
   readonly text?: string;
 }
 
-function endpoints(transport: Transport, noted: Collected<unknown>, hanging: (() => void)[]): readonly Endpoint[] {
+function endpoints(transport: Transport, noted: Collected<string>, hanging: (() => void)[]): readonly Endpoint[] {
   return [
     {
       methods: {
         add: ({ a, b }) => Number(a) + Number(b),
         echo: (args, { context }) => ({ args, context }),
         nothing: () => undefined,
-        note: ({ what }) => noted.add(what),
+        note: ({ what }) => noted.add(String(what)),
         hang: () => new Promise<void>((resolve) => hanging.push(resolve)),
         slow: ({ ms }) => new Promise((resolve) => transport.clock.after(Number(ms), () => resolve('slept'))),
         value_error: () => {
@@ -240,9 +240,9 @@ async function tellPython(meeting: Meeting): Promise<void> {
 }
 
 function join(meeting: Meeting): Promise<Transport> {
-  return connect(meeting.url(), { drivers: [amqp091Driver()] });
+  return connect(meeting.url, { drivers: [amqp091Driver()] });
 }
 
 function startPeer(role: string, meeting: Meeting, topic: string): Running {
-  return run(python, [script, role, meeting.pythonUrl(), topic]);
+  return run(python, [script, role, meeting.pythonUrl.replace('amqp:', 'rabbit:'), topic]);
 }

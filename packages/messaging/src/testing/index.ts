@@ -8,3 +8,4 @@ export { faulty } from './faulty.js';
 export type { Fault } from './faulty.js';
 export { memoryDriver } from '../memory/driver.js';
 export { MemoryBroker } from '../memory/broker.js';
+export { Collected } from './expect.js';

@@ -94,16 +94,24 @@ export class TestControl {
   readonly progress: ProgressMessage[] = [];
   readonly heartbeats: HeartbeatMessage[] = [];
   readonly chunks: OutputChunk[] = [];
+  readonly #onMessage: (kind: string, body: unknown) => void;
   #changed: () => void = () => undefined;
 
-  private constructor(transport: Transport, keys: PlanKeys) {
+  private constructor(transport: Transport, keys: PlanKeys, onMessage: (kind: string, body: unknown) => void) {
+    this.#onMessage = onMessage;
     this.transport = transport;
     this.boxes = mailboxes(transport);
     this.keys = keys;
   }
 
-  static async open(url: string, driver: Driver, keys: PlanKeys = new PlanKeys()): Promise<TestControl> {
-    const control = new TestControl(await connect(url, { drivers: [driver] }), keys);
+  /** @param onMessage - hears of everything that an agent sends, before it is accepted. */
+  static async open(
+    url: string,
+    driver: Driver,
+    keys: PlanKeys = new PlanKeys(),
+    onMessage: (kind: string, body: unknown) => void = () => undefined,
+  ): Promise<TestControl> {
+    const control = new TestControl(await connect(url, { drivers: [driver] }), keys, onMessage);
     await control.boxes.open(mailbox);
     await control.#listen('result', (delivery) => control.results.push(json(delivery) as ResultMessage));
     await control.#listen('progress', (delivery) => control.progress.push(json(delivery) as ProgressMessage));
@@ -204,6 +212,7 @@ export class TestControl {
     const reachedBy = [{ exchange: agentsExchange, routingKey: agentRoutingKey('*', kind) }];
     await this.transport.ensure({ kind: 'shared', source: { queue }, reachedBy, options: {} });
     const onDelivery = (delivery: Delivery): void => {
+      this.#onMessage(kind, kind === 'output' ? chunkOf(delivery) : json(delivery));
       take(delivery);
       delivery.accept();
       this.#changed();

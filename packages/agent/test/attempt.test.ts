@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { access, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { test } from 'node:test';
+import { attemptFiles, readEvidence, startCommand, voidAttempt, type StartedCommand } from '../src/attempt.js';
+import { afterAttempt, type AttemptEnd, type Next } from '../src/step-policy.js';
+import { agentLimits } from '../src/limits.js';
+import { startTicksOf } from '../src/processes.js';
+import { temporaryFolder } from './support/folder.js';
+
+/** The agent does not keep the process alive for a step; this test does. */
+async function exitOf(started: StartedCommand): Promise<void> {
+  const keepAlive = setInterval(() => undefined, 1_000);
+  await started.exited;
+  clearInterval(keepAlive);
+}
+
+const env = { PATH: process.env['PATH'] ?? '' };
+
+test('an attempt that was made void never runs, however late its wrapper starts', async () => {
+  await using folder = await temporaryFolder();
+  const files = attemptFiles(path.join(folder.path, 'step'), 1);
+  assert.equal(await voidAttempt(files), true);
+  const started = await startCommand(files, { words: ['touch', 'ran'], folder: folder.path, env });
+  await exitOf(started);
+  await assert.rejects(access(path.join(folder.path, 'ran')));
+  assert.deepEqual(await readEvidence(files), { is: 'void' });
+});
+
+test('an attempt whose wrapper was quicker cannot be made void', async () => {
+  await using folder = await temporaryFolder();
+  const files = attemptFiles(path.join(folder.path, 'step'), 1);
+  const started = await startCommand(files, { words: ['sh', '-c', 'exit 5'], folder: folder.path, env });
+  await exitOf(started);
+  assert.equal(await voidAttempt(files), false);
+  const evidence = await readEvidence(files);
+  assert.equal(evidence.is === 'ended' && evidence.exitCode, 5);
+});
+
+test('a claim names the wrapper; a half of one names nobody', async () => {
+  await using folder = await temporaryFolder();
+  const files = attemptFiles(path.join(folder.path, 'step'), 1);
+  assert.deepEqual(await readEvidence(files), { is: 'unclaimed' });
+  const started = await startCommand(files, { words: ['cat', files.claim], folder: folder.path, env });
+  await exitOf(started);
+  const claim = await readFile(files.claim, 'utf8');
+  assert.equal(await readFile(files.output, 'utf8'), claim);
+  await writeFile(files.status, '0 en');
+  const evidence = await readEvidence(files);
+  assert.equal(evidence.is === 'claimed' && evidence.process?.startTicks, startTicksOf(claim.split('\n')[0] ?? ''));
+  for (const half of ['', claim.slice(0, 5), claim.slice(0, -1)]) {
+    await writeFile(files.claim, half);
+    assert.deepEqual(await readEvidence(files), { is: 'claimed', process: undefined });
+  }
+});
+
+test('a name in brackets may hold anything', () => {
+  const fields = Array.from({ length: 30 }, (_, index) => String(index + 3)).join(' ');
+  assert.equal(startTicksOf(`12 (a) b (c)) ${fields}`), '22');
+  assert.equal(startTicksOf(''), undefined);
+});
+
+const exited = (exitCode: number): AttemptEnd => ({ how: 'exited', exitCode, atMs: 1 });
+const max = agentLimits.attemptsMax.value;
+const vanished: AttemptEnd = { how: 'vanished' };
+const interrupted: Next = { do: 'end', outcome: 'interrupted', exitCode: null };
+const rows: readonly (readonly [
+  Parameters<typeof afterAttempt>[0],
+  Parameters<typeof afterAttempt>[1],
+  AttemptEnd,
+  Next,
+])[] = [
+  [
+    { onInterrupt: 'fail' },
+    { number: 1, purpose: 'run' },
+    exited(0),
+    { do: 'end', outcome: 'succeeded', exitCode: 0, atMs: 1 },
+  ],
+  [
+    { onInterrupt: 'rerun' },
+    { number: 1, purpose: 'run' },
+    exited(2),
+    { do: 'end', outcome: 'failed', exitCode: 2, atMs: 1 },
+  ],
+  [
+    { onInterrupt: 'rerun' },
+    { number: 1, purpose: 'run' },
+    { how: 'timedOut' },
+    { do: 'end', outcome: 'timedOut', exitCode: null },
+  ],
+  [{ onInterrupt: 'fail' }, { number: 1, purpose: 'run' }, vanished, interrupted],
+  [{ onInterrupt: 'rerun' }, { number: 1, purpose: 'run' }, vanished, { do: 'attempt', purpose: 'run' }],
+  [{ onInterrupt: 'rerun' }, { number: max, purpose: 'run' }, vanished, interrupted],
+  [
+    { onInterrupt: 'check', check: ['x'] },
+    { number: 1, purpose: 'run' },
+    vanished,
+    { do: 'attempt', purpose: 'check' },
+  ],
+  [
+    { onInterrupt: 'check', check: ['x'] },
+    { number: 2, purpose: 'check' },
+    exited(0),
+    { do: 'end', outcome: 'succeeded', exitCode: 0, atMs: 1 },
+  ],
+  [
+    { onInterrupt: 'check', check: ['x'] },
+    { number: 2, purpose: 'check' },
+    exited(1),
+    { do: 'attempt', purpose: 'run' },
+  ],
+  [
+    { onInterrupt: 'check', check: ['x'] },
+    { number: 2, purpose: 'check' },
+    vanished,
+    { do: 'attempt', purpose: 'check' },
+  ],
+  [{ onInterrupt: 'check', check: ['x'] }, { number: 2, purpose: 'check' }, { how: 'timedOut' }, interrupted],
+  [{ onInterrupt: 'check', check: ['x'] }, { number: max, purpose: 'check' }, exited(1), interrupted],
+];
+for (const [step, attempt, end, next] of rows) {
+  test(`${step.onInterrupt}: a ${attempt.purpose} ${attempt.number} that ${JSON.stringify(end)} leads to ${JSON.stringify(next)}`, () => {
+    assert.deepEqual(afterAttempt(step, attempt, end), next);
+  });
+}

@@ -12,7 +12,9 @@ const server = createServer((request, response) => {
   response.end(`${config.greeting} from ${config.machine} in ${config.environment}\n`);
 });
 server.on('error', (error) => {
-  console.error(error.code === 'EADDRINUSE' ? `port ${port} on ${host} is taken; set another one in the properties` : error.message);
+  console.error(
+    error.code === 'EADDRINUSE' ? `port ${port} on ${host} is taken; set another one in the properties` : error.message,
+  );
   process.exit(1);
 });
 server.listen(port, host, () => {

@@ -26,7 +26,9 @@ const server = createServer((request, response) => {
   }
 });
 server.on('error', (error) => {
-  console.error(error.code === 'EADDRINUSE' ? `port ${config.port} is taken; set another dbPort in the properties` : error.message);
+  console.error(
+    error.code === 'EADDRINUSE' ? `port ${config.port} is taken; set another dbPort in the properties` : error.message,
+  );
   process.exit(1);
 });
 server.listen(config.port, config.host, () => {

@@ -22,7 +22,9 @@ const server = createServer(async (request, response) => {
   }
 });
 server.on('error', (error) => {
-  console.error(error.code === 'EADDRINUSE' ? `port ${config.port} is taken; set another webPort in the properties` : error.message);
+  console.error(
+    error.code === 'EADDRINUSE' ? `port ${config.port} is taken; set another webPort in the properties` : error.message,
+  );
   process.exit(1);
 });
 server.listen(config.port, config.host, () => {

@@ -5,9 +5,11 @@ export type {
   DeploymentEvent,
   DeploymentState,
   Intent,
+  PackageFix,
   PlanLetter,
   PlanRecord,
   Result,
+  ResumePoint,
   Stage,
 } from './deployment.js';
 export type {

@@ -28,7 +28,9 @@ const names = (intents: readonly Intent[]): string[] =>
       ? `schedule ${intent.machine}`
       : intent.do === 'post'
         ? `post ${intent.plan.planId}`
-        : intent.result,
+        : intent.do === 'postCancel'
+          ? `cancel ${intent.planId}`
+          : intent.result,
   );
 
 describe('a deployment', () => {

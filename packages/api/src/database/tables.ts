@@ -129,7 +129,7 @@ export interface DeploymentTable {
   readonly accepted_at: number;
   readonly finished_at: number | null;
 }
-export type DeploymentState = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled';
+export type DeploymentState = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled' | 'superseded';
 
 /** Append-only; `n` counts from 0 without gap in each deployment. */
 export interface HistoryTable {

@@ -1,5 +1,5 @@
 import { apply, decide } from '@torcello/contracts';
-import type { DeploymentEvent } from '@torcello/contracts';
+import type { DeploymentEvent, Result } from '@torcello/contracts';
 import { hexId } from '@torcello/platform';
 import type { Context } from '../context.js';
 import { writeHint } from '../database/outbox.js';
@@ -86,7 +86,7 @@ export class History {
     return { row: await this.#finish(work, changed, result), hasWork: false };
   }
 
-  async #finish(work: Work, row: DeploymentRow, result: 'succeeded' | 'failed' | 'cancelled'): Promise<DeploymentRow> {
+  async #finish(work: Work, row: DeploymentRow, result: Result): Promise<DeploymentRow> {
     const { context, folded, leases, mailboxGraceMs } = this.#options;
     const finished = await finishDeployment(context, work, { row, result, mailboxGraceMs });
     work.afterCommit(() => {

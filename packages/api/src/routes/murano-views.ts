@@ -37,6 +37,7 @@ const muranoStates: Readonly<Record<DeploymentRow['state'], string>> = {
   succeeded: 'success',
   failed: 'completed_w_errors',
   cancelled: 'completed_w_errors',
+  superseded: 'completed_w_errors',
 };
 
 export function viewMuranoDeployment(row: DeploymentRow): Json {

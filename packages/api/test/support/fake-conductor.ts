@@ -135,6 +135,7 @@ export class FakeConductor {
     const id = hexId(systemRandom);
     if (intent.do === 'finish') return { id, event: { type: 'finished', result: intent.result } };
     if (intent.do === 'post') return { id, event: { type: 'planStored', planId: intent.plan.planId, storedAtMs: 0 } };
+    if (intent.do === 'postCancel') return { id, event: { type: 'cancelStored', planId: intent.planId } };
     return scheduled(id, intent.machine, intent.stage, `letter for ${intent.machine} under ${claim.epoch}`);
   }
 }

@@ -112,7 +112,11 @@ test('a stranger deploys by hand, survives a killed conductor, and leaves nothin
       agents.push(agent);
       await agent.line((text) => text.includes('"ready":true'));
     }
-    assert.equal((await watching.exited).code, 0, watching.output().stdout + watching.output().stderr);
+    assert.equal(
+      (await watching.exited).code,
+      0,
+      watching.output().stdout + watching.output().stderr + running.output().stderr,
+    );
     assert.equal((await fetch(`http://127.0.0.1:${port}/`)).status, 200);
 
     const [listed] = await answerOf<{ state: string }[]>(folder.path, ['agent', 'list']);

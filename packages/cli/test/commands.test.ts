@@ -3,6 +3,7 @@ import { writeFile, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { formatJoinLine } from '@torcello/contracts';
+import { parse } from 'yaml';
 import { fakeApi, Refusal, sendEvents, temporaryFolder, torcello, type Route } from './support.js';
 
 const environment = {
@@ -165,7 +166,12 @@ test('join lines go to the screen, to a private file, or into cloud-init user da
   assert.equal((await stat(lines)).mode & 0o777, 0o600);
   const seed = await readFile(path.join(folder.path, 'seed', 'web-1.yaml'), 'utf8');
   assert.match(seed, /^#cloud-config\n/);
-  assert.match(seed, /http:\/\/127\.0\.0\.1:8082\/install\.sh/);
+  const data = parse(seed) as { write_files: { content: string; permissions: string }[]; runcmd: string[][] };
+  assert.deepEqual(
+    data.write_files.map(({ content, permissions }) => [content, permissions]),
+    [[joinLine, '0600']],
+  );
+  assert.match(data.runcmd[0]?.at(-1) ?? '', /^curl .* 'http:\/\/127\.0\.0\.1:8082\/install\.sh' -o /);
 });
 
 test('machines.yaml is checked item by item', async () => {

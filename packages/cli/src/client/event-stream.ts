@@ -45,7 +45,8 @@ export class EventStreamParser {
 }
 
 /** The events of an answer's body, until it ends. */
-export async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerator<StreamEvent, void, void> {
+export async function* eventsOf(body: ReadableStream<Uint8Array> | null): AsyncGenerator<StreamEvent, void, void> {
+  if (body === null) return;
   const parser = new EventStreamParser();
   const decoder = new TextDecoder();
   for await (const chunk of body) yield* parser.push(decoder.decode(chunk, { stream: true }));

@@ -31,7 +31,7 @@ export async function writeCloudInit(folder: string, machines: readonly MachineV
  */
 export function cloudInit(machine: Pick<MachineView, 'name' | 'joinLine'>): string {
   const joinLine = machine.joinLine ?? '';
-  const api = parseJoinLine(joinLine)?.api ?? '';
+  const installer = shellQuote(`${parseJoinLine(joinLine)?.api ?? ''}/install.sh`);
   return [
     '#cloud-config',
     `# Torcello agent of the machine ${machine.name}`,
@@ -40,8 +40,8 @@ export function cloudInit(machine: Pick<MachineView, 'name' | 'joinLine'>): stri
     "    permissions: '0600'",
     `    content: ${JSON.stringify(joinLine)}`,
     'runcmd:',
-    `  - [sh, -c, ${JSON.stringify(`curl -fsSL --retry 10 --retry-connrefused ${shellQuote(`${api}/install.sh`)} -o /run/torcello-install.sh`)}]`,
-    `  - [sh, -c, ${JSON.stringify('sh /run/torcello-install.sh --join "$(cat /etc/torcello/join-line)"')}]`,
+    `  - [sh, -c, ${JSON.stringify(`curl -fsS --retry 10 --retry-connrefused ${installer} -o /run/torcello-install.sh`)}]`,
+    `  - [sh, -c, ${JSON.stringify('TORCELLO_JOIN="$(cat /etc/torcello/join-line)" sh /run/torcello-install.sh')}]`,
     '',
   ].join('\n');
 }

@@ -31,10 +31,12 @@ export async function* deploymentEvents(
   let pauseMs = pauseMsMin;
   let lastSeenMs = clock.monotonicMs();
   while (true) {
+    let isOpen = false;
     try {
-      for await (const event of openStream(http, deploymentId, { lastId, signal })) {
+      const stream = await openStream(http, deploymentId, { lastId, signal });
+      isOpen = true;
+      for await (const event of stream) {
         lastId = event.id ?? lastId;
-        lastSeenMs = clock.monotonicMs();
         pauseMs = pauseMsMin;
         const told = readEvent(event);
         if (told === undefined) continue;
@@ -43,19 +45,20 @@ export async function* deploymentEvents(
       }
     } catch (error) {
       if (isAbort(error) || signal?.aborted === true) throw error;
-      const isAway = !(error instanceof CliError) || error.exitCode === exitCodes.unreachable;
-      if (!isAway || clock.monotonicMs() - lastSeenMs > awayMsMax) throw error;
+      if (!isAway(error) || (!isOpen && clock.monotonicMs() - lastSeenMs > awayMsMax)) throw error;
     }
+    // A stream may have been silent for long, and yet the API was there until now.
+    if (isOpen) lastSeenMs = clock.monotonicMs();
     await sleep(clock, pauseMs, signal);
     pauseMs = Math.min(pauseMs * 2, pauseMsMax);
   }
 }
 
-async function* openStream(
+async function openStream(
   http: HttpClient,
   deploymentId: string,
   options: { readonly lastId: string | undefined; readonly signal: AbortSignal | undefined },
-): AsyncGenerator<StreamEvent, void, void> {
+): Promise<AsyncIterable<StreamEvent>> {
   const response = await http.send(`/v1/deployments/${encodeURIComponent(deploymentId)}/events`, {
     headers: {
       accept: 'text/event-stream',
@@ -63,7 +66,12 @@ async function* openStream(
     },
     signal: options.signal,
   });
-  if (response.body !== null) yield* eventsOf(response.body);
+  return eventsOf(response.body);
+}
+
+/** No answer at all, or a body that broke off: fetch tells that with a `TypeError`. */
+function isAway(error: unknown): boolean {
+  return error instanceof TypeError || (error instanceof CliError && error.exitCode === exitCodes.unreachable);
 }
 
 /** Undefined for an event of a newer API. */

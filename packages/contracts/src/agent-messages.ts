@@ -25,11 +25,13 @@ export interface ResultMessage {
   readonly startedAtMs?: number;
   readonly finishedAtMs: number;
   readonly steps: readonly StepResult[];
+  /** Of a cancelled plan that was running: how its step ended. Without `startedAtMs` it never started. */
+  readonly stopped?: { readonly exitCode: number | null; readonly signal?: string; readonly atMs: number };
 }
 
 export interface StepResult {
   readonly name: string;
-  readonly outcome: 'succeeded' | 'failed' | 'interrupted' | 'timedOut';
+  readonly outcome: 'succeeded' | 'failed' | 'interrupted' | 'timedOut' | 'cancelled';
   readonly exitCode: number | null;
   readonly signal?: string;
   readonly startedAtMs: number;

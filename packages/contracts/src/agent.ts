@@ -17,4 +17,4 @@ export type { Limit, LimitName } from './limits.js';
 export { agentRoutingKey, agentsExchange, letterKindHeader, outputHeaders } from './names.js';
 export type { AgentMessageKind, LetterKind } from './names.js';
 export { openLetter, sealLetter, signedBytes } from './plan.js';
-export type { OpenedLetter, PlanFile, PlanHeader, PlanPayload, PlanStep } from './plan.js';
+export type { CancelPayload, OpenedLetter, PlanFile, PlanHeader, PlanPayload, PlanStep } from './plan.js';

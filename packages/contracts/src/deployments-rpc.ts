@@ -41,6 +41,10 @@ export interface DeploymentModel {
   readonly environment: { readonly id: string; readonly name: string };
   readonly services: readonly DeploymentService[];
   readonly machines: readonly DeploymentMachine[];
+  /** Plans that an agent gets later than this are refused as expired. Milliseconds since 1970. */
+  readonly startByMs?: number;
+  /** Plans of deployments that this one supersedes, by machine id. */
+  readonly replaces?: Readonly<Record<string, readonly string[]>>;
   /** Base of the API's HTTP address and a token good for the packages of this deployment only. */
   readonly filesUrl: string;
   readonly filesToken: string;

@@ -44,7 +44,7 @@ export function machineMailboxName(secretHex: string): string {
 
 /** Header of every letter in a machine's mailbox; tells how to read the body. */
 export const letterKindHeader = 'torcello-kind';
-export type LetterKind = 'plan' | 'receipt';
+export type LetterKind = 'plan' | 'cancel' | 'receipt';
 
 /** Headers of an output message; its body is the bytes themselves. */
 export const outputHeaders: Readonly<Record<'deploymentId' | 'planId' | 'step' | 'offset' | 'last', string>> = {

@@ -9,6 +9,8 @@
 export interface PlanHeader {
   /** Names the signing key: the first 16 hexadecimal digits of SHA-256 over its SPKI form. */
   readonly kid: string;
+  /** `cancel`: the payload is a `CancelPayload` and `planId` names the plan to end. Absent: a plan. */
+  readonly kind?: 'plan' | 'cancel';
   readonly planId: string;
   readonly deploymentId: string;
   /** The machine, its mailbox and its enrolment: a letter moved elsewhere is refused. */
@@ -20,6 +22,16 @@ export interface PlanHeader {
   readonly epoch: number;
   /** Milliseconds since 1970; an agent that takes the plan later answers `expired`. Absent: no bound. */
   readonly startByMs?: number;
+  /** Plans of a superseded deployment: the agent drops those it has not started, unread where they still wait. */
+  readonly replaces?: readonly string[];
+}
+
+/** What a letter of kind `cancel` carries. For a plan that the agent does not know yet it leaves a tombstone. */
+export interface CancelPayload {
+  readonly format: 'torcello/1';
+  readonly planId: string;
+  /** How long a running step gets to end by itself before its process tree is killed. */
+  readonly graceMs: number;
 }
 
 export interface PlanPayload {

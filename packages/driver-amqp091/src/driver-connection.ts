@@ -136,9 +136,12 @@ export class Amqp091Connection implements DriverConnection {
   ): Promise<Destination> {
     const queue = replyQueue(name, keepMs, this.#settings.topology);
     await this.#operate((channel) => channel.request(queue, 'queue.declare-ok'), { what: { queue } });
-    await this.consume({ queue: name }, Infinity, (delivery) => {
+    const consumer = await this.consume({ queue: name }, Infinity, (delivery) => {
       onDelivery(delivery.message);
       delivery.accept();
+    });
+    void consumer.ended.then((cause) => {
+      if (cause?.code === 'CONSUMER_ENDED') this.#finish(connectionLost('the queue for answers was taken away', cause));
     });
     return { exchange: '', routingKey: name };
   }

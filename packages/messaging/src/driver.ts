@@ -74,7 +74,8 @@ export interface DriverConnection {
 
   /**
    * A place for answers that only this program reads. The same name on a later connection finds the answers that came
-   * in between, for `keepMs`. Deliveries arrive settled: an answer is handled once or not at all.
+   * in between, for `keepMs`. Deliveries arrive settled: an answer is handled once or not at all. When the broker takes
+   * the place away, the connection ends with CONNECTION_LOST, and the next one opens it again.
    */
   openReplies(name: string, keepMs: number, onDelivery: (message: IncomingMessage) => void): Promise<Destination>;
 

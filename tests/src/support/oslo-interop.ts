@@ -115,7 +115,8 @@ async function bePythonsServer(meeting: Meeting): Promise<void> {
   const server = rpcServer(transport, { topic, server: 'torcello' }, endpoints(transport, noted, hanging));
   await server.start();
   const peer = startPeer('client', meeting, topic);
-  await peer.exited;
+  await peer.line((line) => line.includes('"done"'));
+  await peer.stop();
   for (const finish of hanging) finish();
   await server.stop();
   const { stdout, stderr } = peer.output();
@@ -194,8 +195,8 @@ async function hearPython(meeting: Meeting): Promise<void> {
   const listener = notificationListener(transport, [{ topic }], [endpoint]);
   await listener.start();
   const peer = startPeer('notifier', meeting, topic);
-  await peer.exited;
-  assert.match(peer.output().stdout, /done/, peer.output().stderr);
+  await peer.line((line) => line.includes('"done"'));
+  await peer.stop();
   await seen.atLeast(14, 'notifications');
   await listener.stop();
   for (const priority of priorities) {

@@ -96,9 +96,12 @@ export class MemoryConnection implements DriverConnection {
     onDelivery: (message: IncomingMessage) => void,
   ): Promise<Destination> {
     await this.ensure({ kind: 'shared', source: { queue: name }, reachedBy: [], options: { expiresMs: keepMs } });
-    await this.consume({ queue: name }, Infinity, (delivery) => {
+    const consumer = await this.consume({ queue: name }, Infinity, (delivery) => {
       delivery.accept();
       onDelivery(delivery.message);
+    });
+    void consumer.ended.then((cause) => {
+      if (cause?.code === 'CONSUMER_ENDED') this.lose(lostReplies(cause));
     });
     return { exchange: '', routingKey: name };
   }
@@ -171,6 +174,10 @@ function copyOf(message: OutgoingMessage): OutgoingMessage {
 
 function lost(details: { readonly mayArrive: boolean }): MessagingError {
   return new MessagingError('CONNECTION_LOST', 'the connection to the memory broker is gone', { details });
+}
+
+function lostReplies(cause: MessagingError): MessagingError {
+  return new MessagingError('CONNECTION_LOST', 'the queue for answers was taken away', { cause });
 }
 
 function aborted(signal: AbortSignal): MessagingError {

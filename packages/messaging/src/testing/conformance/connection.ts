@@ -62,4 +62,16 @@ export const connection: readonly Sentence[] = [
       expectEqual(await seen.atLeast(1, 'answer'), ['meanwhile'], 'the answer');
     },
   },
+  {
+    says: 'a connection whose reply address was taken away ends, so that the next one opens it again',
+    needs: ['administers'],
+    holds: async (harness) => {
+      const name = harness.name('reply');
+      const open = await harness.open();
+      await open.openReplies(name, 60_000, () => undefined);
+      await (await harness.open()).delete({ queue: name });
+      const reason = await within(open.closed, 'the end of the connection');
+      expectEqual(reason?.code, 'CONNECTION_LOST', 'the reason');
+    },
+  },
 ];

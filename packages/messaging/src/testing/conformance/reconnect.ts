@@ -91,6 +91,26 @@ export const reconnect: readonly Sentence[] = [
       await server.stop();
     },
   },
+  {
+    says: 'a call whose reply queue was deleted meanwhile gets its answer all the same',
+    needs: ['administers', 'returns'],
+    holds: async (harness) => {
+      const [near, far] = [await harness.connect(), await harness.connect()];
+      const topic = harness.name('topic');
+      const started = new Collected<() => void>();
+      const wait = (): Promise<string> => new Promise((resolve) => started.add(() => resolve('done')));
+      const server = rpcServer(far, { topic, server: 'one' }, [{ methods: { wait } }]);
+      harness.made(`${topic}.one`);
+      await server.start();
+      const call = rpcClient(near, { topic }).call('wait');
+      const [finish] = await started.atLeast(1, 'call');
+      const queue = await near.replies.address(new AbortController().signal);
+      await far.delete({ queue });
+      finish?.();
+      expectEqual(await within(call, 'the answer'), 'done', 'the answer');
+      await server.stop();
+    },
+  },
 ];
 
 /** Cuts and waits until the transport has been away and is back. */

@@ -9,7 +9,12 @@ import { testBroker } from './support/test-broker.js';
 import type { TestBroker } from './support/test-broker.js';
 
 interface Api extends TestBroker {
-  call(method: string, path: string, body?: unknown, login?: string): Promise<{ status: number; json: unknown }>;
+  readonly call: (
+    method: string,
+    path: string,
+    body?: unknown,
+    login?: string,
+  ) => Promise<{ readonly status: number; readonly json: unknown }>;
 }
 
 async function api(t: TestContext, options: Parameters<typeof testBroker>[1] = {}): Promise<Api> {
@@ -38,7 +43,10 @@ async function makeAgent({ call }: Api): Promise<void> {
 
 test('health is told to everybody, the rest to administrators only', async (t) => {
   const { call } = await api(t);
-  assert.deepEqual(await call('GET', 'health/checks/alarms', undefined, 'nobody:x'), { status: 200, json: { status: 'ok' } });
+  assert.deepEqual(await call('GET', 'health/checks/alarms', undefined, 'nobody:x'), {
+    status: 200,
+    json: { status: 'ok' },
+  });
   assert.equal((await call('GET', 'overview', undefined, 'guest:wrong')).status, 401);
   await call('PUT', 'users/plain', { password: 'p', tags: [] });
   assert.equal((await call('GET', 'overview', undefined, 'plain:p')).status, 401);

@@ -1,0 +1,203 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { TestContext } from 'node:test';
+import { SimulatedClock } from '@torcello/platform/testing';
+import { MemoryStore, startBroker } from '../src/index.js';
+import type { Broker, BrokerOptions } from '../src/index.js';
+import { RawClient } from './support/raw-client.js';
+
+async function brokerWith(
+  t: TestContext,
+  options: Partial<BrokerOptions> = {},
+): Promise<{ broker: Broker; clock: SimulatedClock }> {
+  const clock = new SimulatedClock();
+  const users = [{ name: 'guest', password: 'guest' }];
+  const broker = await startBroker({ store: new MemoryStore(), users, clock, ...options });
+  t.after(() => broker.stop());
+  return { broker, clock };
+}
+
+/** Closes a client that has heartbeats or channels, so that the broker can stop without waiting for its clock. */
+async function leave(client: RawClient): Promise<void> {
+  client.send(0, { name: 'connection.close', replyCode: 200, replyText: 'bye', classId: 0, methodId: 0 });
+  await client.method('connection.close-ok');
+}
+
+test('a client that does not log in is dropped when its time is over', async (t) => {
+  const { broker, clock } = await brokerWith(t, { limits: { loginMsMax: 5000 } });
+  const client = new RawClient(broker);
+  client.protocolHeader();
+  await client.method('connection.start');
+  await clock.advance(4999);
+  assert.equal(broker.connectionCount, 1);
+  await clock.advance(1);
+  await client.closed;
+  assert.equal(broker.connectionCount, 0);
+});
+
+test('a client of another protocol gets the protocol header that is spoken here', async (t) => {
+  const { broker } = await brokerWith(t);
+  const client = new RawClient(broker);
+  client.raw(Buffer.from('GET / HT'));
+  const frame = await client.frame();
+  assert.ok(frame?.type === 'protocolHeader' && frame.isSupported);
+  await client.closed;
+});
+
+test('a silent client is dropped after two intervals; one that sends heartbeats is not', async (t) => {
+  const { broker, clock } = await brokerWith(t);
+  const client = await new RawClient(broker).open({ heartbeat: 10 });
+  for (let beat = 0; beat < 5; beat++) {
+    await clock.advance(15_000);
+    client.heartbeat();
+    await clock.advance(0);
+  }
+  assert.equal(broker.connectionCount, 1);
+  await clock.advance(19_999);
+  assert.equal(broker.connectionCount, 1);
+  await clock.advance(5_001);
+  assert.equal(broker.connectionCount, 0);
+});
+
+test('a quiet broker sends heartbeats', async (t) => {
+  const { broker, clock } = await brokerWith(t);
+  const client = await new RawClient(broker).open({ heartbeat: 10 });
+  await clock.advance(5_000);
+  assert.equal((await client.frame())?.type, 'heartbeat');
+  await leave(client);
+});
+
+test('a heartbeat shorter than the least one is not judged by its own length', async (t) => {
+  const { broker, clock } = await brokerWith(t, { limits: { heartbeatMsMin: 5000 } });
+  await new RawClient(broker).open({ heartbeat: 1 });
+  await clock.advance(9_999);
+  assert.equal(broker.connectionCount, 1);
+  await clock.advance(1_000);
+  assert.equal(broker.connectionCount, 0);
+});
+
+test('without heartbeats silence is fine', async (t) => {
+  const { broker, clock } = await brokerWith(t);
+  const client = await new RawClient(broker).open({ heartbeat: 0 });
+  await clock.advance(3_600_000);
+  assert.equal(broker.connectionCount, 1);
+  await leave(client);
+});
+
+test('a refused login is explained to a client that can hear it, and ends the stream of one that cannot', async (t) => {
+  const { broker } = await brokerWith(t);
+  for (const canHear of [true, false]) {
+    const client = new RawClient(broker);
+    client.protocolHeader();
+    await client.method('connection.start');
+    client.login('nobody', { authentication_failure_close: canHear });
+    if (!canHear) await assert.rejects(client.method('connection.close'), /the stream ended/);
+    else assert.equal((await client.method('connection.close')).replyCode, 403);
+    await client.closed;
+  }
+});
+
+const wrongFrames: readonly [what: string, bytes: string, replyCode: number][] = [
+  ['a frame of an unknown type', '09000100000000ce', 501],
+  ['a frame without its end mark', '0100010000000400140000aa', 501],
+  ['a body without a method', '03000100000001ffce', 505],
+  ['a header without a method', '0200010000000e003c000000000000000000000000ce', 505],
+  ['a method that nobody defined', '01000100000004003c0063ce', 503],
+  ['a method with too few arguments', '01000100000004003c0014ce', 502],
+  ['a frame on a channel that is not open', '010005000000050055000a00ce', 504],
+];
+
+for (const [what, bytes, replyCode] of wrongFrames) {
+  test(`${what} ends the connection with ${replyCode}`, async (t) => {
+    const { broker } = await brokerWith(t);
+    const client = await new RawClient(broker).open();
+    await client.channel();
+    client.raw(Buffer.from(bytes, 'hex'));
+    assert.equal((await client.method('connection.close')).replyCode, replyCode);
+    client.stream.destroy();
+    await client.closed;
+  });
+}
+
+test('commands behind a declaration that waits for the disk are answered in their order', async (t) => {
+  const { broker } = await brokerWith(t);
+  const client = await new RawClient(broker).open();
+  await client.channel();
+  client.send(1, { name: 'queue.declare', queue: 'q', durable: true });
+  client.send(1, { name: 'basic.consume', queue: 'q', consumerTag: 't', noAck: true });
+  client.send(1, { name: 'queue.purge', queue: 'q' });
+  client.publish(1, 'q', { properties: {}, body: Buffer.from('x') });
+  const names: string[] = [];
+  while (names.length < 4) {
+    const frame = await client.frame();
+    if (frame?.type === 'method') names.push(frame.method.name);
+  }
+  assert.deepEqual(names, ['queue.declare-ok', 'basic.consume-ok', 'queue.purge-ok', 'basic.deliver']);
+  await leave(client);
+});
+
+test('after a channel error the other channels go on, and the number can be used again', async (t) => {
+  const { broker } = await brokerWith(t);
+  const client = await new RawClient(broker).open();
+  await client.channel(1);
+  await client.channel(2);
+  client.send(1, { name: 'queue.declare', queue: 'nowhere', passive: true });
+  const close = await client.method('channel.close');
+  assert.deepEqual([close.replyCode, close.classId, close.methodId], [404, 50, 10]);
+  client.send(1, { name: 'queue.declare', queue: 'ignored', durable: true });
+  client.send(2, { name: 'queue.declare', queue: 'q', durable: true });
+  await client.method('queue.declare-ok');
+  client.send(1, { name: 'channel.close-ok' });
+  await client.channel(1);
+  assert.deepEqual([...(broker.vhosts.get('/')?.queues.keys() ?? [])], ['q']);
+  await leave(client);
+});
+
+test('deliveries go in frames of the agreed size', async (t) => {
+  const { broker } = await brokerWith(t);
+  const client = await new RawClient(broker).open({ frameMax: 4096 });
+  await client.channel();
+  client.send(1, { name: 'queue.declare', queue: 'q', durable: true });
+  await client.method('queue.declare-ok');
+  client.send(1, { name: 'basic.consume', queue: 'q', consumerTag: 't', noAck: true });
+  await client.method('basic.consume-ok');
+  const other = await new RawClient(broker).open();
+  await other.channel();
+  other.publish(1, 'q', { properties: {}, body: Buffer.alloc(10_000) });
+  await client.method('basic.deliver');
+  const sizes: number[] = [];
+  for (let frame = await client.frame(); sizes.length < 3; frame = await client.frame()) {
+    if (frame?.type === 'body') sizes.push(frame.payload.length);
+    if (sizes.length === 3) break;
+  }
+  assert.deepEqual(sizes, [4088, 4088, 1824]);
+  await leave(client);
+  await leave(other);
+});
+
+test('low disk space is told, publishes are refused, acknowledgements go on, and it ends', async (t) => {
+  let free = 1000;
+  const { broker } = await brokerWith(t, { limits: { diskFreeBytesMin: 500 }, diskFreeBytes: () => free });
+  const client = await new RawClient(broker).open({ capabilities: { 'connection.blocked': true } });
+  await client.channel();
+  client.send(1, { name: 'confirm.select' });
+  client.send(1, { name: 'queue.declare', queue: 'q', durable: true });
+  await client.method('queue.declare-ok');
+  client.publish(1, 'q', { properties: { deliveryMode: 2 }, body: Buffer.from('1') });
+  await client.method('basic.ack');
+  free = 499;
+  await broker.checkResources();
+  assert.equal((await client.method('connection.blocked')).reason, 'low on disk');
+  client.publish(1, 'q', { properties: { deliveryMode: 2 }, body: Buffer.from('2') });
+  assert.equal((await client.method('basic.nack')).deliveryTag, 2);
+  client.send(1, { name: 'basic.get', queue: 'q' });
+  const { deliveryTag } = await client.method('basic.get-ok');
+  client.send(1, { name: 'basic.ack', deliveryTag });
+  free = 500;
+  await broker.checkResources();
+  await client.method('connection.unblocked');
+  client.publish(1, 'q', { properties: {}, body: Buffer.from('3') });
+  assert.equal((await client.method('basic.ack')).deliveryTag, 3);
+  assert.equal(broker.vhosts.get('/')?.queues.get('q')?.readyCount, 1);
+  await leave(client);
+});

@@ -15,7 +15,6 @@ import type { Broker } from '../../src/index.js';
 /** A client that does what the test says, well or badly, over an in-memory pipe. */
 export class RawClient {
   readonly stream: Duplex;
-  answersClose = true;
   readonly #reader = new FrameReader({ role: 'client' });
   readonly #writer = new FrameWriter();
   readonly #frames: Frame[] = [];
@@ -134,7 +133,7 @@ export class RawClient {
     for (let frame = this.#reader.next(); frame !== undefined; frame = this.#reader.next()) {
       this.#frames.push(frame);
       const isEnd = frame.type === 'method' && frame.method.name === 'connection.close';
-      if (isEnd && this.answersClose) this.send(0, { name: 'connection.close-ok' });
+      if (isEnd) this.send(0, { name: 'connection.close-ok' });
     }
     this.#wake();
   }

@@ -53,7 +53,7 @@ export class Conductor implements Service {
     this.#options = options;
     const { transport, clock, random, logger, holder, download } = options;
     const rpc = rpcClient(transport, deploymentsTopic);
-    const reports = { publisherId: `conductor.${holder}`, topics: [reportTopic], exchange: deploymentsTopic.exchange };
+    const reports = { publisherId: `conductor.${holder}`, topics: [reportTopic] };
     this.#client = new DeploymentsClient({ rpc, clock, random, logger });
     this.#mailboxes = mailboxes(transport, { clock, logger });
     this.#packages = new PackageStore(download, conductorLimits.packageCacheBytesMax.value);

@@ -1,4 +1,12 @@
-import { type KeyObject, createHash, createPrivateKey, createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
+import {
+  type KeyObject,
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  randomUUID,
+  sign,
+} from 'node:crypto';
 import { link, mkdir, open, readFile, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type PlanHeader, type PlanPayload, sealLetter, signedBytes } from '@torcello/contracts';
@@ -52,7 +60,7 @@ async function makeKey(path: string): Promise<string> {
 /** Writes a whole file or nothing; a file that is there already stays as it is. */
 async function writeOnce(path: string, text: string, mode: number): Promise<void> {
   if ((await readIfThere(path)) !== undefined) return;
-  const temporary = `${path}.${process.pid}.new`;
+  const temporary = `${path}.${randomUUID()}.new`;
   const file = await open(temporary, 'w', mode);
   try {
     await file.writeFile(text);

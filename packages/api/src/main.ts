@@ -8,6 +8,7 @@ import { Api } from './api.js';
 import { StartError } from './errors.js';
 import { managedAccounts, refusedAccounts, sharedAccounts } from './machines/accounts.js';
 import type { AgentAccounts } from './machines/accounts.js';
+import { isUp } from './messaging/broker-side.js';
 import { readOptions, usage } from './options.js';
 import type { ProgramOptions } from './options.js';
 import type { Secrets } from './secrets.js';
@@ -70,6 +71,8 @@ async function run(options: ProgramOptions, logger: Logger): Promise<void> {
     await Promise.race([working.then(() => untilAborted(stopping.signal)), untilAborted(stopping.signal)]);
   } finally {
     stop();
+    // Without a broker nothing can be handed over; waiting for it would only hold up the end.
+    if (!isUp(transport)) await transport?.close();
     await api.stop();
     await transport?.close();
   }

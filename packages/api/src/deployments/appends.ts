@@ -105,10 +105,15 @@ export class Appends {
   }
 }
 
+/** What a lease holder may write; everything else comes from users and agents, through the API. */
+const conductorEventTypes: ReadonlySet<string> = new Set(
+  knownEventTypes.filter((type) => !['accepted', 'cancelRequested', 'supersedeRequested', 'resumed'].includes(type)),
+);
+
 /** Events that only the API writes are refused, and so is what this release cannot fold. */
 function checkEvents(events: readonly AppendedEvent[]): void {
   if (events.length === 0) throw new Refusal('invalid_request', 'an append needs an event');
-  const wrong = events.find(({ event }) => event.type === 'accepted' || !knownEventTypes.includes(event.type));
+  const wrong = events.find(({ event }) => !conductorEventTypes.has(event.type));
   if (wrong !== undefined)
     throw new Refusal('invalid_request', `a conductor cannot append the event "${wrong.event.type}"`);
   const bytes = events.reduce((sum, { letter }) => sum + Math.ceil(((letter?.length ?? 0) * 3) / 4), 0);

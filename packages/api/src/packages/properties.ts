@@ -36,9 +36,9 @@ export function completeProperties(
 function describe(error: ErrorObject): string {
   const path = error.instancePath === '' ? 'the properties' : error.instancePath;
   const { additionalProperty, allowedValues } = error.params as {
-    additionalProperty?: unknown;
+    additionalProperty?: string;
     allowedValues?: readonly unknown[];
   };
-  const more = additionalProperty ?? allowedValues?.join(', ');
+  const more: string | undefined = additionalProperty ?? allowedValues?.map(String).join(', ');
   return `${path} ${error.message ?? 'is wrong'}${more === undefined ? '' : ` (${more})`}`;
 }

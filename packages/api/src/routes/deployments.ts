@@ -21,6 +21,7 @@ type Params = { Params: { e: string; d: string } };
 
 export function deploymentRoutes(app: FastifyInstance, services: ApiServices): void {
   muranoRoutes(app, services);
+  reportRoute(app, services);
 
   app.get<Params>(
     '/v1/deployments/:d',
@@ -124,6 +125,10 @@ function muranoRoutes(app: FastifyInstance, services: ApiServices): void {
       return { deployments: rows.map(viewMuranoDeployment) };
     },
   );
+}
+
+function reportRoute(app: FastifyInstance, services: ApiServices): void {
+  const { db } = services.context.store;
 
   app.get<Params>(
     '/v1/environments/:e/deployments/:d',

@@ -16,6 +16,7 @@ type Params = { Params: { e: string } };
 
 export function environmentRoutes(app: FastifyInstance, services: ApiServices): void {
   const { environments } = services;
+  changeRoutes(app, services);
 
   app.get(
     '/v1/environments',
@@ -33,15 +34,6 @@ export function environmentRoutes(app: FastifyInstance, services: ApiServices): 
       const views = [];
       for (const row of rows) views.push({ ...viewEnvironment(row), status: await environments.status(row) });
       return { environments: views };
-    },
-  );
-
-  app.post<{ Body: { name: string } }>(
-    '/v1/environments',
-    { config, schema: { summary: 'Make an environment', tags, body, response: { 200: environment } } },
-    async (request) => {
-      const row = await environments.create(request.body.name);
-      return { ...viewEnvironment(row), services: [], status: 'ready', acquired_by: null };
     },
   );
 
@@ -66,6 +58,39 @@ export function environmentRoutes(app: FastifyInstance, services: ApiServices): 
         acquired_by: await acquiredBy(services, row),
         services: await servicesOf(services, row, { session: headerOf(request.headers), status }),
       };
+    },
+  );
+
+  app.get<Params>(
+    '/v1/environments/:e/lastStatus',
+    {
+      config,
+      schema: {
+        summary: 'Last report of each service',
+        tags,
+        params: params('e'),
+        response: { 200: answer('Statuses', { lastStatuses: answer('By service') }) },
+      },
+    },
+    async (request) => {
+      const row = await environments.find(request.params.e);
+      const ids = parseServices(row.services).map((service) => service['?'].id);
+      const statuses: Record<string, unknown> = {};
+      for (const id of ids) statuses[id] = (await lastReport(services, row.id, id)) ?? null;
+      return { lastStatuses: statuses };
+    },
+  );
+}
+
+function changeRoutes(app: FastifyInstance, services: ApiServices): void {
+  const { environments } = services;
+
+  app.post<{ Body: { name: string } }>(
+    '/v1/environments',
+    { config, schema: { summary: 'Make an environment', tags, body, response: { 200: environment } } },
+    async (request) => {
+      const row = await environments.create(request.body.name);
+      return { ...viewEnvironment(row), services: [], status: 'ready', acquired_by: null };
     },
   );
 
@@ -102,26 +127,6 @@ export function environmentRoutes(app: FastifyInstance, services: ApiServices): 
       });
       if (deployment !== undefined) reply.header('x-torcello-deployment', deployment);
       return reply.code(200).send();
-    },
-  );
-
-  app.get<Params>(
-    '/v1/environments/:e/lastStatus',
-    {
-      config,
-      schema: {
-        summary: 'Last report of each service',
-        tags,
-        params: params('e'),
-        response: { 200: answer('Statuses', { lastStatuses: answer('By service') }) },
-      },
-    },
-    async (request) => {
-      const row = await environments.find(request.params.e);
-      const ids = parseServices(row.services).map((service) => service['?'].id);
-      const statuses: Record<string, unknown> = {};
-      for (const id of ids) statuses[id] = (await lastReport(services, row.id, id)) ?? null;
-      return { lastStatuses: statuses };
     },
   );
 }

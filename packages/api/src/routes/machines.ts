@@ -13,6 +13,7 @@ type Params = { Params: { e: string; m: string } };
 
 export function machineRoutes(app: FastifyInstance, services: ApiServices): void {
   const { machines, environments } = services;
+  machineRoutesById(app, services);
   const body = Type.Object(
     {
       role: Type.String({ maxLength: 32 }),
@@ -59,6 +60,11 @@ export function machineRoutes(app: FastifyInstance, services: ApiServices): void
       return { machines: (await machines.list(environment.id)).map((row) => viewMachine(services, row)) };
     },
   );
+}
+
+/** Routes of one machine. */
+function machineRoutesById(app: FastifyInstance, services: ApiServices): void {
+  const { machines } = services;
 
   app.get<Params>(
     '/v1/machines/:m',

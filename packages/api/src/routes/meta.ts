@@ -8,6 +8,8 @@ const isOpen = { config: { isOpen: true } } as const;
 
 /** Versions, health, the description of everything, and the agent to download. */
 export function metaRoutes(app: FastifyInstance, services: ApiServices): void {
+  downloadRoutes(app, services);
+
   app.get(
     '/',
     {
@@ -61,7 +63,9 @@ export function metaRoutes(app: FastifyInstance, services: ApiServices): void {
     },
     () => app.swagger(),
   );
+}
 
+function downloadRoutes(app: FastifyInstance, services: ApiServices): void {
   app.get(
     '/agent.mjs',
     { ...isOpen, schema: { summary: 'The agent, one file for Node', tags: ['meta'], produces: ['text/javascript'] } },

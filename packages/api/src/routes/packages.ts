@@ -27,6 +27,7 @@ interface Query {
 
 export function packageRoutes(app: FastifyInstance, services: ApiServices): void {
   const { catalog } = services;
+  packageRoutesById(app, services);
   const bodyLimit = limits.packageBytesMax.value + multipartBytes;
   void app.register(fastifyMultipart, {
     limits: { fileSize: limits.packageBytesMax.value, files: 1, fields: 10, fieldSize: 65_536 },
@@ -72,6 +73,11 @@ export function packageRoutes(app: FastifyInstance, services: ApiServices): void
       return viewPackage(row);
     },
   );
+}
+
+/** Routes of one package. */
+function packageRoutesById(app: FastifyInstance, services: ApiServices): void {
+  const { catalog } = services;
 
   app.get<Params>(
     '/v1/catalog/packages/:p',

@@ -1,10 +1,12 @@
-import { open, rename } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 
 /** Writes a whole file so that after any crash either the old or the new content is there, never a part. */
 export async function writeFileDurably(file: string, body: Uint8Array | string, mode: number): Promise<void> {
   const temporary = `${file}.torcello-new`;
-  const handle = await open(temporary, 'w', 0o600);
+  // A file or link that somebody else put there is neither kept nor followed.
+  await rm(temporary, { force: true });
+  const handle = await open(temporary, 'wx', 0o600);
   try {
     await handle.writeFile(body);
     await handle.chmod(mode);

@@ -94,9 +94,9 @@ export class OutputSpool {
   async run(signal: AbortSignal): Promise<void> {
     for (let retryMs = pollMs; !signal.aborted;) {
       try {
-        const sentSomething = await this.#round();
+        const isMore = await this.#round();
         retryMs = pollMs;
-        if (!sentSomething) await this.#wait(signal);
+        if (!isMore) await this.#wait(signal);
       } catch (error) {
         if (signal.aborted || !this.#options.journal.isOpen) return;
         this.#options.logger.warn('output waits: it could not be sent', { error });
@@ -111,32 +111,37 @@ export class OutputSpool {
     await this.#wake.wait({ clock: this.#options.clock, signal, ...(isIdle ? {} : { timeoutMs: pollMs }) });
   }
 
-  /** One chunk of every stream that has one. */
+  /** One chunk of every stream that has one. True: there may be more at once. */
   async #round(): Promise<boolean> {
-    let sentSomething = false;
+    let isMore = false;
     for (const [key, stream] of this.#streams) {
       const file = await open(stream.file, 'r+').catch(undefinedWhenAbsent);
       try {
-        if (await this.#step(key, stream, file)) sentSomething = true;
+        if (await this.#step(key, stream, file)) isMore = true;
       } finally {
         await file?.close();
       }
     }
-    return sentSomething;
+    return isMore;
   }
 
   async #step(key: string, stream: Stream, file: FileHandle | undefined): Promise<boolean> {
     // Asked before reading: what was written before the end is all read then.
     const { hasEnded } = stream;
     const body = file === undefined ? Buffer.alloc(0) : await this.#read(stream, file);
-    if (body.length > 0) return await this.#sendChunk(stream, body);
-    if (!hasEnded) return false;
-    await this.#sendEnd(stream);
-    this.#finish(key, stream.planId);
-    return true;
+    if (body.length > 0) {
+      await this.#sendChunk(stream, body);
+      // A step that writes a little all the time is sent with a breath in between, not line by line.
+      return hasEnded || body.length === chunkBytesMax;
+    }
+    if (hasEnded) {
+      await this.#sendEnd(stream);
+      this.#finish(key, stream.planId);
+    }
+    return false;
   }
 
-  async #sendChunk(stream: Stream, body: Uint8Array): Promise<boolean> {
+  async #sendChunk(stream: Stream, body: Uint8Array): Promise<void> {
     const { journal } = this.#options;
     const { planId, index, sentBytes } = stream;
     const end = sentBytes + body.length;
@@ -147,7 +152,6 @@ export class OutputSpool {
     await this.#publish(stream, { body, offset: sentBytes, isLast: false });
     stream.sentBytes = end;
     await journal.write({ type: 'outputSent', planId, step: index, offset: end, isLast: false }, { sync: false });
-    return true;
   }
 
   /** An empty chunk at the end of all that was written; beyond the limit of a run it tells that output was cut. */

@@ -65,7 +65,9 @@ export class PlanRunner {
       if (payload.action === 'destroy' && outcomeOf(ends) === 'succeeded') await this.#tidy(payload);
       await this.#finish(plan, ends);
     } catch (error) {
-      if (!signal.aborted) throw error;
+      if (signal.aborted) return;
+      if (!this.#options.tools.journal.isOpen) throw error;
+      await this.#giveUp(plan, error);
     } finally {
       this.#running = undefined;
     }
@@ -101,6 +103,19 @@ export class PlanRunner {
     announce('finished', { planId });
     this.#options.logger.info('plan finished', { planId, outcome, reason: result.reason });
     this.#options.onFinished(planId);
+  }
+
+  /** A defect of the agent must not stop every plan behind this one, nor run this one again and again. */
+  async #giveUp(plan: KnownPlan, error: unknown): Promise<void> {
+    const { tools, logger, onFinished } = this.#options;
+    const { planId, deploymentId, receivedAtMs } = plan.received;
+    logger.error('a plan could not be carried on', { planId, error });
+    const reason = `the agent could not go on with the plan: ${String(error)}`;
+    const steps = [...plan.steps.values()].flatMap(({ result }) => (result === undefined ? [] : [result]));
+    const finishedAtMs = tools.clock.now();
+    const result = { deploymentId, planId, outcome: 'failed', reason, receivedAtMs, finishedAtMs, steps } as const;
+    await tools.journal.write({ type: 'finished', planId, result });
+    onFinished(planId);
   }
 
   /** After a destroy nothing of the application is left, not even its empty folder. */

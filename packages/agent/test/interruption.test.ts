@@ -3,9 +3,10 @@ import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import type { PlanStep } from '@torcello/contracts/agent';
+import { Journal } from '../src/journal.js';
 import { encodeRecord } from '../src/journal-format.js';
 import { markedInGroup } from '../src/processes.js';
-import { planIdOf } from './support/control.js';
+import { deploymentId, planIdOf } from './support/control.js';
 import { Fixture } from './support/fixture.js';
 
 /** Looks until it is so: what another process does leaves no signal here. */
@@ -160,6 +161,21 @@ test('traces of a plan that the journal does not know: it is not run', async () 
   await fixture.control.plan(1, [{ command: ['touch', fixture.ledger] }]);
   assert.equal((await fixture.control.result(1)).outcome, 'interrupted');
   assert.equal(await textOf(fixture.ledger), undefined);
+});
+
+test('a plan that the agent itself cannot carry on fails, and the next one runs', async () => {
+  await using fixture = await Fixture.make();
+  const { journal } = await Journal.open(path.join(fixture.dataFolder, 'journal'), {
+    nowMs: 1,
+    onFailure: (error) => assert.fail(String(error)),
+  });
+  const received = { planId: planIdOf(1), deploymentId, stage: 's', epoch: 1, digest: '', receivedAtMs: 1 };
+  await journal.write({ type: 'received', ...received }, { attachment: Uint8Array.from([1, 2, 3]) });
+  await journal.close();
+  await fixture.startAgent();
+  assert.equal((await fixture.control.result(1)).outcome, 'failed');
+  await fixture.control.plan(2, []);
+  assert.equal((await fixture.control.result(2)).outcome, 'succeeded');
 });
 
 test('a damaged journal ends what was open and says so with the heartbeat', async () => {

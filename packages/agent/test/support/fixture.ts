@@ -16,16 +16,17 @@ export class Fixture implements AsyncDisposable {
   readonly #driver: Driver;
   readonly #agents: Agent[] = [];
 
-  private constructor(folder: string, driver: Driver, control: TestControl) {
+  private constructor(folder: string, control: TestControl, driver: Driver) {
     this.folder = folder;
     this.#driver = driver;
     this.control = control;
   }
 
-  static async make(): Promise<Fixture> {
+  /** @param damage - makes the agent's driver worse than the control plane's. */
+  static async make(damage: (driver: Driver) => Driver = (driver) => driver): Promise<Fixture> {
     const folder = await mkdtemp(path.join(os.tmpdir(), 'torcello-agent-'));
     const driver = memoryDriver();
-    return new Fixture(folder, driver, await TestControl.open('memory:', driver));
+    return new Fixture(folder, await TestControl.open('memory:', driver), damage(driver));
   }
 
   get dataFolder(): string {

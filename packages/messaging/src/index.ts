@@ -29,6 +29,8 @@ export type {
   TransportOptions,
   TransportState,
 } from './transport/transport.js';
+export type { ReplyDesk, ReplyWaiter } from './transport/reply-desk.js';
+export type { Reply } from './wire/reply.js';
 export { memoryDriver } from './memory/driver.js';
 export type { Target } from './rpc/target.js';
 export { rpcClient } from './rpc/client.js';

@@ -100,6 +100,23 @@ test('requeue asks no further endpoint; only wanted notifications are handed ove
   await listener.stop();
 });
 
+test('a notification that fails again and again is not retried in a hurry, and stop does not wait for it', async () => {
+  const world = makeWorld();
+  await using transport = await world.join();
+  let tries = 0;
+  const info = (): 'requeue' => {
+    tries += 1;
+    return 'requeue';
+  };
+  const listener = notificationListener(transport, [{ topic: 'notifications' }], [{ info }], { allowRequeue: true });
+  await listener.start();
+  await notifier(transport, { publisherId: 'p' }).info('e', null);
+  await world.clock.advance(60_000);
+  assert.ok(tries >= 8 && tries <= 20, `${tries} tries in a minute`);
+  await listener.stop();
+  assert.equal((await transport.inspect({ queue: 'notifications.info' })).messages, 1, 'it is still there');
+});
+
 test('a notification whose confirm was lost arrives once', async () => {
   const world = makeWorld();
   await using transport = await world.join();

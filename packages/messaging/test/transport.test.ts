@@ -6,7 +6,11 @@ import {
   isMessagingError,
   memoryDriver,
   MessagingError,
+  rpcClient,
+  rpcServer,
   type Delivery,
+  type Driver,
+  type Endpoint,
   type ErrorCode,
   type Topology,
 } from '../src/index.js';
@@ -256,4 +260,37 @@ test('the clock of a program that does nothing has no timer', async () => {
   await using transport = await connect('memory:', { drivers: [memoryDriver()], clock });
   assert.equal(clock.timers, 0);
   assert.equal(transport.state, 'connected');
+});
+
+test('a call without a time limit sends none', async () => {
+  const world = makeWorld();
+  await using transport = await world.join();
+  const methods: Endpoint['methods'] = { left: (_, { remainingMs }) => remainingMs() ?? 'no limit' };
+  const server = rpcServer(transport, { topic: 't', server: 's' }, [{ methods }]);
+  await server.start();
+  assert.equal(await rpcClient(transport, { topic: 't' }, { timeoutMs: Infinity }).call('left'), 'no limit');
+  await server.stop();
+});
+
+test('a letter fetched for a caller who is gone is given back', async () => {
+  const world = makeWorld();
+  const inner = memoryDriver({ broker: world.broker });
+  let open: () => void = () => undefined;
+  const gate = new Promise<void>((resolve) => (open = resolve));
+  const slow: Driver = {
+    schemes: ['slow'],
+    connect: async (url, options) => {
+      const connection = await faulty(inner, { seed: 1 }).connect(url, options);
+      return { ...connection, isBlocked: false, get: async (source) => (await gate, connection.get(source)) };
+    },
+  };
+  await using transport = await connect('slow:', { drivers: [slow], clock: world.clock });
+  await transport.ensure(queue);
+  await transport.publish(toQueue, message('x'));
+  const late = assert.rejects(transport.get(queue.source, { timeoutMs: 10 }), rejectsWith('TIMEOUT'));
+  await world.clock.advance(10);
+  await late;
+  open();
+  await settled();
+  assert.equal((await transport.inspect(queue.source)).messages, 1);
 });

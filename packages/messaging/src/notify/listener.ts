@@ -1,9 +1,10 @@
-import type { Logger, Service } from '@torcello/platform';
+import { sleep, type Logger, type Service } from '@torcello/platform';
 import type { Delivery, Topology } from '../driver.js';
 import { MessagingError } from '../errors.js';
 import { limits } from '../limits.js';
 import { DuplicateWindow } from '../rpc/duplicate-window.js';
 import type { Target } from '../rpc/target.js';
+import { Backoff } from '../transport/backoff.js';
 import type { Subscription, Transport } from '../transport/transport.js';
 import { compileFilter, type NotificationFilter } from './filter.js';
 import {
@@ -66,6 +67,8 @@ class Listener implements Service {
   readonly #seen = new DuplicateWindow();
   readonly #arrived: Delivery[] = [];
   readonly #subscriptions: Subscription[] = [];
+  readonly #backoff: Backoff;
+  #stopping = new AbortController();
   #working: Promise<void> | undefined;
   #changing: Promise<void> = Promise.resolve();
   #isServing = false;
@@ -74,6 +77,7 @@ class Listener implements Service {
     this.#transport = transport;
     this.#setting = setting;
     this.#logger = setting.options.logger ?? transport.logger;
+    this.#backoff = new Backoff(transport.random);
     this.#wanted = setting.endpoints.map(({ filter = {} }) => compileFilter(filter));
   }
 
@@ -92,6 +96,7 @@ class Listener implements Service {
     const topologies = this.#topologies();
     for (const topology of topologies) await this.#transport.ensure(topology);
     this.#isServing = true;
+    this.#stopping = new AbortController();
     const { credit = limits.notificationCredit } = this.#setting.options;
     const onDelivery = (delivery: Delivery): void => this.#onDelivery(delivery);
     try {
@@ -106,6 +111,7 @@ class Listener implements Service {
 
   async #stop(): Promise<void> {
     this.#isServing = false;
+    this.#stopping.abort();
     await Promise.all(this.#subscriptions.splice(0).map((subscription) => subscription.stop()));
     for (const delivery of this.#arrived.splice(0)) delivery.release();
     await this.#working;
@@ -144,9 +150,19 @@ class Listener implements Service {
     // Unlike oslo's, a repeat is accepted: left alone it would come back for ever.
     const isRepeat = uniqueId !== undefined && this.#seen.has(uniqueId);
     const isRequeued = !isRepeat && (await this.#handle(notification)) === 'requeue';
-    if (isRequeued && this.#setting.options.allowRequeue === true) return void delivery.release();
+    if (isRequeued && this.#setting.options.allowRequeue === true) return this.#giveBack(delivery);
+    this.#backoff.reset();
     if (uniqueId !== undefined) this.#seen.add(uniqueId);
     delivery.accept();
+  }
+
+  /** At once the first time; one that fails again and again comes back with growing waits. */
+  async #giveBack(delivery: Delivery): Promise<void> {
+    const { signal } = this.#stopping;
+    if (delivery.redelivered) {
+      await sleep(this.#transport.clock, this.#backoff.nextMs(), signal).catch(() => undefined);
+    }
+    delivery.release();
   }
 
   #decode(delivery: Delivery): IncomingNotification | undefined {

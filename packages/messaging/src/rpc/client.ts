@@ -163,6 +163,7 @@ class Client implements RpcClient {
     });
     const common = { body, properties: jsonProperties, persistent: true } as const;
     if (deadline === undefined) return { ...common, headers: {}, ifNobody: isAtLeastOnce === true ? 'fail' : 'drop' };
+    if (deadline.remainingMs === Infinity) return { ...common, headers: {}, ifNobody: 'fail' };
     const remainingMs = Math.trunc(deadline.remainingMs);
     const headers = { [remainingHeader]: remainingMs };
     return { ...common, headers, expiresMs: remainingMs, ifNobody: 'fail' };

@@ -66,7 +66,12 @@ export class ReconnectingTransport implements Transport {
   /** Dials until the first connection stands; `accept` may refuse it by throwing. */
   async start(signal: AbortSignal | undefined, accept: (connection: DriverConnection) => void): Promise<void> {
     await this.#keeper.start(signal, accept);
-    await this.#keeper.connection(signal);
+    try {
+      await this.#keeper.connection(signal);
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
   }
 
   async ready(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
@@ -98,14 +103,22 @@ export class ReconnectingTransport implements Transport {
   }
 
   get(source: Source, options: OperationOptions = {}): Promise<Delivery | undefined> {
-    return this.#operate(options, `reading from "${source.queue}"`, (connection) => connection.get(source));
+    return this.#operate(options, `reading from "${source.queue}"`, async (connection, deadline) => {
+      const delivery = await connection.get(source);
+      // Its caller is gone: nobody else would settle it.
+      if (deadline.signal.aborted) delivery?.release();
+      return delivery;
+    });
   }
 
   async consume(source: Source, options: ConsumeOptions & OperationOptions): Promise<Subscription> {
     const { credit, onDelivery } = options;
-    const consumer = await this.#operate(options, `consuming from "${source.queue}"`, (connection) =>
-      connection.consume(source, credit, onDelivery),
-    );
+    const doing = `consuming from "${source.queue}"`;
+    const first = await this.#operate(options, doing, async (connection, deadline) => {
+      const consumer = await connection.consume(source, credit, onDelivery);
+      if (deadline.signal.aborted) await consumer.stop();
+      return consumer;
+    });
     const subscription: Subscription = new RestoredConsumer(
       {
         source,
@@ -118,7 +131,7 @@ export class ReconnectingTransport implements Transport {
         random: this.random,
         logger: this.logger,
       },
-      consumer,
+      first,
     );
     this.#subscriptions.add(subscription);
     return subscription;

@@ -24,14 +24,18 @@ export type LoginMethod = 'PLAIN' | 'AMQPLAIN' | 'EXTERNAL';
 export interface TopologySettings {
   readonly queueType: 'quorum' | 'classic';
   readonly oslo: OsloFlags | undefined;
-  /** Life of fanout and reply queues without a reader, in milliseconds; 0 is for ever. */
-  readonly transientQueueMs: number;
+  /** Life of fanout and reply queues without a reader, in milliseconds, where the URL names one; 0 is for ever. */
+  readonly transientQueueMs: number | undefined;
 }
 export interface OsloFlags {
   readonly isDurable: boolean;
   readonly isAutoDelete: boolean;
   readonly isQuorum: boolean;
   readonly isTransientQuorum: boolean;
+  /** Arguments of shared quorum queues; 0 leaves one out. */
+  readonly quorumDeliveryLimit: number;
+  readonly quorumMemoryLengthMax: number;
+  readonly quorumMemoryBytesMax: number;
 }
 
 /** URL schemes and the port each stands for. `rabbit` is oslo.messaging's own name. */
@@ -55,6 +59,9 @@ const known: ReadonlySet<string> = new Set([
   'amqp_auto_delete',
   'rabbit_quorum_queue',
   'rabbit_transient_quorum_queue',
+  'rabbit_quorum_delivery_limit',
+  'rabbit_quorum_max_memory_length',
+  'rabbit_quorum_max_memory_bytes',
   'rabbit_transient_queues_ttl',
 ]);
 const osloFlags = ['amqp_durable_queues', 'amqp_auto_delete', 'rabbit_quorum_queue', 'rabbit_transient_quorum_queue'];
@@ -106,8 +113,12 @@ function topologySettings(options: Options): TopologySettings {
     isAutoDelete: options.boolean('amqp_auto_delete', false),
     isQuorum: options.boolean('rabbit_quorum_queue', false),
     isTransientQuorum: options.boolean('rabbit_transient_quorum_queue', false),
+    quorumDeliveryLimit: options.integer('rabbit_quorum_delivery_limit', 0, 0),
+    quorumMemoryLengthMax: options.integer('rabbit_quorum_max_memory_length', 0, 0),
+    quorumMemoryBytesMax: options.integer('rabbit_quorum_max_memory_bytes', 0, 0),
   };
-  const transientQueueMs = options.integer('rabbit_transient_queues_ttl', 1800, 0) * 1000;
+  const hasLife = options.text('rabbit_transient_queues_ttl') !== undefined;
+  const transientQueueMs = hasLife ? options.integer('rabbit_transient_queues_ttl', 0, 0) * 1000 : undefined;
   return { queueType, oslo: hasOslo ? oslo : undefined, transientQueueMs };
 }
 

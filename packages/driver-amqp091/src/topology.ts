@@ -1,7 +1,8 @@
 import type { FieldTable, OutgoingMethod, OutgoingNamed } from '@torcello/amqp091';
 import { MessagingError, type Topology, type TopologyOptions } from '@torcello/messaging';
 import type { BrokerProfile } from './broker-profile.js';
-import type { TopologySettings } from './settings.js';
+import { driverLimits } from './limits.js';
+import type { OsloFlags, TopologySettings } from './settings.js';
 
 /** The AMQP entities that a topology stands for, in the order in which they are made. */
 export interface Declarations {
@@ -16,6 +17,8 @@ interface Shape {
   readonly isQuorum: boolean;
   readonly exchange: { readonly type: 'topic' | 'fanout'; readonly isDurable: boolean; readonly isAutoDelete: boolean };
   readonly expiresMs: number | undefined;
+  /** Further queue arguments. */
+  readonly more?: FieldTable;
 }
 
 /**
@@ -52,7 +55,8 @@ export function declarations(topology: Topology, profile: BrokerProfile, setting
 export function replyQueue(name: string, keepMs: number, settings: TopologySettings): OutgoingMethod {
   const isQuorum = settings.oslo?.isTransientQuorum ?? false;
   const isDurable = settings.oslo === undefined || isQuorum;
-  const args = { ...(isQuorum ? { 'x-queue-type': 'quorum' } : {}), 'x-expires': keepMs };
+  const lifeMs = settings.transientQueueMs ?? keepMs;
+  const args = { 'x-queue-type': isQuorum ? 'quorum' : undefined, 'x-expires': lifeMs === 0 ? undefined : lifeMs };
   return { name: 'queue.declare', queue: name, durable: isDurable, arguments: args };
 }
 
@@ -84,13 +88,14 @@ function sharedShape(options: TopologyOptions, profile: BrokerProfile, { oslo }:
   const isDurable = oslo === undefined ? (options.durable ?? true) : oslo.isDurable || isQuorum;
   const isAutoDelete = oslo?.isAutoDelete ?? false;
   const exchange = { type: 'topic', isDurable, isAutoDelete } as const;
-  return { isDurable, isAutoDelete: isAutoDelete && !isQuorum, isQuorum, exchange, expiresMs: options.expiresMs };
+  const more = isQuorum && oslo !== undefined ? osloQuorumArguments(oslo) : {};
+  return { isDurable, isAutoDelete: isAutoDelete && !isQuorum, isQuorum, exchange, expiresMs: options.expiresMs, more };
 }
 
 function fanoutShape(options: TopologyOptions, { oslo, transientQueueMs }: TopologySettings): Shape {
   const isQuorum = oslo?.isTransientQuorum ?? false;
   const isExchangeDurable = oslo === undefined ? (options.durable ?? false) : isQuorum;
-  const expiresMs = options.expiresMs ?? transientQueueMs;
+  const expiresMs = transientQueueMs ?? options.expiresMs ?? driverLimits.transientQueueMs;
   return {
     isDurable: oslo === undefined || isQuorum,
     isAutoDelete: false,
@@ -122,6 +127,15 @@ function queueArguments(topology: Topology, shape: Shape): FieldTable {
     'x-dead-letter-exchange': options.deadLetter?.exchange,
     'x-dead-letter-routing-key': options.deadLetter?.routingKey,
     'x-single-active-consumer': options.singleReader === true ? true : undefined,
+    ...shape.more,
+  };
+}
+
+function osloQuorumArguments(oslo: OsloFlags): FieldTable {
+  return {
+    'x-delivery-limit': oslo.quorumDeliveryLimit === 0 ? undefined : oslo.quorumDeliveryLimit,
+    'x-max-in-memory-length': oslo.quorumMemoryLengthMax === 0 ? undefined : oslo.quorumMemoryLengthMax,
+    'x-max-in-memory-bytes': oslo.quorumMemoryBytesMax === 0 ? undefined : oslo.quorumMemoryBytesMax,
   };
 }
 

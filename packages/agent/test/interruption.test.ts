@@ -59,6 +59,7 @@ test('a step that runs when the agent is stopped is adopted by the next agent', 
   ]);
   await started(fixture);
   await first.stop();
+  assert.ok(!process.getActiveResourcesInfo().includes('ProcessWrap'), 'a running step keeps no process alive');
   await fixture.startAgent();
   await writeFile(`${fixture.ledger}.go`, '');
   const result = await control.result(1);

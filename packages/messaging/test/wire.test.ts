@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import { deflateSync } from 'node:zlib';
-import { isMessagingError, isVersionCompatible, RemoteFailure } from '../src/index.js';
+import { isMessagingError, isVersionCompatible, limits, RemoteFailure } from '../src/index.js';
 import { decodeFailure, encodeFailure } from '../src/rpc/failure.js';
 import { decodeRequest, encodeRequest } from '../src/rpc/request.js';
 import { decodeEnvelope, encodeEnvelope } from '../src/wire/envelope.js';
@@ -175,5 +175,32 @@ for (const [pattern, key, expected] of [
 ] as const) {
   test(`the pattern "${pattern}" ${expected ? 'fits' : 'does not fit'} "${key}"`, () => {
     assert.equal(matchesTopic(pattern, key), expected);
+  });
+}
+
+for (const [depth, isRead] of [
+  [limits.jsonDepth - 1, true],
+  [limits.jsonDepth, true],
+  [limits.jsonDepth + 1, false],
+] as const) {
+  for (const inner of ['1', 'NaN', '"[[{\\"[{"']) {
+    test(`${depth} levels around ${inner} ${isRead ? 'are read' : 'are refused'}`, () => {
+      const json = `${'['.repeat(depth - 1)}{"a":${inner}}${']'.repeat(depth - 1)}`;
+      if (isRead) assert.ok(Array.isArray(parseJson(json)));
+      else assert.throws(() => parseJson(json), SyntaxError);
+    });
+  }
+}
+
+for (const [sizeBytes, isRead] of [
+  [limits.inflatedSizeBytesMax - 1, true],
+  [limits.inflatedSizeBytesMax, true],
+  [limits.inflatedSizeBytesMax + 1, false],
+] as const) {
+  test(`a compressed body of ${sizeBytes} bytes ${isRead ? 'is read' : 'is refused'}`, () => {
+    const body = deflateSync(`{"a":"${'x'.repeat(sizeBytes - 8)}"}`);
+    const read = (): unknown => decodeEnvelope(incoming(body, { compression: 'application/x-gzip' }));
+    if (isRead) assert.doesNotThrow(read);
+    else assert.throws(read, (error) => isMessagingError(error, 'UNDECODABLE'));
   });
 }

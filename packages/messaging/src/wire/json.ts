@@ -2,6 +2,8 @@ import { limits } from '../limits.js';
 import { LosslessReader } from './lossless-reader.js';
 
 const longNumber = /\d{16}/;
+const [quote, backslash] = [0x22, 0x5c];
+const [openBrace, closeBrace, openBracket, closeBracket] = [0x7b, 0x7d, 0x5b, 0x5d];
 
 /**
  * Reads JSON as Python writes it: integers beyond 2^53 become `bigint` instead of losing digits, and the bare tokens
@@ -9,6 +11,7 @@ const longNumber = /\d{16}/;
  * @throws SyntaxError
  */
 export function parseJson(text: string): unknown {
+  if (isTooDeep(text, limits.jsonDepth)) throw new SyntaxError(`not JSON for us: more than ${limits.jsonDepth} levels`);
   if (!longNumber.test(text)) {
     try {
       return JSON.parse(text);
@@ -16,7 +19,25 @@ export function parseJson(text: string): unknown {
       // Perhaps one of Python's tokens; the slow reader knows, or has the better message.
     }
   }
-  return new LosslessReader(text, limits.jsonDepth).read();
+  return new LosslessReader(text).read();
+}
+
+/** What reads a value later may walk it by recursion, so a stranger's nesting is bounded before there is a value. */
+function isTooDeep(text: string, depthMax: number): boolean {
+  if (text.length <= 2 * depthMax) return false;
+  let depth = 0;
+  let isInString = false;
+  for (let at = 0; at < text.length; at += 1) {
+    const character = text.charCodeAt(at);
+    if (isInString && character === backslash) at += 1;
+    else if (character === quote) isInString = !isInString;
+    else if (isInString) continue;
+    else if (character === openBrace || character === openBracket) {
+      depth += 1;
+      if (depth > depthMax) return true;
+    } else if (character === closeBrace || character === closeBracket) depth -= 1;
+  }
+  return false;
 }
 
 /**

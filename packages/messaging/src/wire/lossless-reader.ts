@@ -15,49 +15,47 @@ const words: ReadonlyMap<string, unknown> = new Map<string, unknown>([
 /** A JSON reader that keeps every digit of an integer and knows Python's words for numbers that JSON lacks. */
 export class LosslessReader {
   readonly #text: string;
-  readonly #depthMax: number;
   #at = 0;
 
-  constructor(text: string, depthMax: number) {
+  /** @param text - its nesting is bounded already. */
+  constructor(text: string) {
     this.#text = text;
-    this.#depthMax = depthMax;
   }
 
   /** @throws SyntaxError that names the position. */
   read(): unknown {
-    const value = this.#value(0);
+    const value = this.#value();
     this.#skipSpace();
     if (this.#at < this.#text.length) throw this.#error('nothing may follow the value');
     return value;
   }
 
-  #value(depth: number): unknown {
-    if (depth > this.#depthMax) throw this.#error(`more than ${this.#depthMax} levels`);
+  #value(): unknown {
     this.#skipSpace();
     const first = this.#text[this.#at];
-    if (first === '{') return this.#object(depth);
-    if (first === '[') return this.#array(depth);
+    if (first === '{') return this.#object();
+    if (first === '[') return this.#array();
     if (first === '"') return this.#string();
     for (const [word, value] of words) if (this.#text.startsWith(word, this.#at)) return this.#take(word.length, value);
     return this.#number();
   }
 
-  #object(depth: number): unknown {
+  #object(): unknown {
     const entries: [string, unknown][] = [];
     this.#list('}', () => {
       const name = this.#string();
       this.#skipSpace();
       if (this.#text[this.#at] !== ':') throw this.#error('a colon is missing');
       this.#at += 1;
-      entries.push([name, this.#value(depth + 1)]);
+      entries.push([name, this.#value()]);
     });
     // Not by assignment: a field named __proto__ must stay a field.
     return Object.fromEntries(entries);
   }
 
-  #array(depth: number): unknown {
+  #array(): unknown {
     const items: unknown[] = [];
-    this.#list(']', () => void items.push(this.#value(depth + 1)));
+    this.#list(']', () => void items.push(this.#value()));
     return items;
   }
 

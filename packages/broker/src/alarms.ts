@@ -45,9 +45,15 @@ export class Alarms {
   /** Looks once, and then again and again until `stop`. */
   async start(): Promise<void> {
     await this.look();
+    this.#lookAgain();
+  }
+
+  #lookAgain(): void {
     if (this.#isStopped) return;
     this.#timer = this.#clock.after(this.#limits.resourceCheckMs, () => {
-      this.start().catch((error: unknown) => this.#logger.error('free space could not be read', { error }));
+      this.look()
+        .catch((error: unknown) => this.#logger.error('free space could not be read', { error }))
+        .finally(() => this.#lookAgain());
     });
   }
 

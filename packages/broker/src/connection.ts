@@ -193,6 +193,15 @@ export class Connection implements ChannelConnection {
     if (this.#state === 'closed') return;
     this.#reader.push(chunk);
     this.#handleFrames();
+    this.#waitForDisk();
+  }
+
+  /** Who publishes faster than the disk writes is not read until it has caught up. */
+  #waitForDisk(): void {
+    const { log, limits } = this.core;
+    if (log.waitingBytes < limits.uncommittedBytesMax || !this.#isReading) return;
+    this.backlogIsFull();
+    log.whenDurable(log.ticketOfLast, () => this.resumed());
   }
 
   #handleFrames(): void {

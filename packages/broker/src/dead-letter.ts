@@ -12,6 +12,9 @@ export interface Death {
   readonly atMs: number;
 }
 
+/** Entries of `x-death`, the newest; a message that travels for ever shall not grow for ever. */
+const deathsKeptMax = 16;
+
 /**
  * The properties of a message after a death, as RabbitMQ writes them: `x-death` counts deaths by queue and reason with the
  * newest in front, `x-first-death-*` and `x-last-death-*` name the ends, and the sender's expiration moves into the table.
@@ -33,7 +36,7 @@ export function propertiesAfterDeath(properties: BasicProperties, death: Death):
     ...rest,
     headers: {
       ...headers,
-      'x-death': [newest, ...deaths.filter((table) => table !== same)],
+      'x-death': [newest, ...deaths.filter((table) => table !== same)].slice(0, deathsKeptMax),
       ...(headers['x-first-death-queue'] === undefined ? ends('first', death) : {}),
       ...ends('last', death),
     },

@@ -6,6 +6,12 @@ import { Message } from './queue/message.js';
 import type { DeathReason, Queue } from './queue/queue.js';
 import type { Routes } from './routes.js';
 
+/**
+ * Deaths without a rejection in between after which a message is dropped: a circle of more queues than its history keeps
+ * would turn for ever.
+ */
+const deathsInARowMax = 128;
+
 interface DeadMessage {
   readonly queue: Queue;
   readonly message: Message;
@@ -49,6 +55,8 @@ export class DeadLetters {
   #publish({ queue, message, reason }: DeadMessage): void {
     const { deadLetterExchange: exchange = '', deadLetterRoutingKey } = queue.definition.options;
     if (exchange !== '' && !this.#exchanges.has(exchange)) return;
+    const deathsInARow = reason === 'rejected' ? 0 : message.deathsInARow + 1;
+    if (deathsInARow > deathsInARowMax) return;
     const routingKey = deadLetterRoutingKey ?? message.routingKey;
     const atMs = this.#clock.now();
     const properties = propertiesAfterDeath(message.properties(), {
@@ -65,6 +73,7 @@ export class DeadLetters {
       propertyBytes: encodeProperties(properties),
       body: message.body,
       arrivedAtMs: atMs,
+      deathsInARow,
     });
     for (const target of this.#routes.find(exchange, routingKey, properties)) {
       const isCircle = reason !== 'rejected' && isDeathCycle(properties.headers, target.name);

@@ -41,6 +41,8 @@ export interface BrokerLimits {
   readonly outboundBytesMax: number;
   /** Frames of one channel that wait behind a declaration which is being made durable, before reading stops. */
   readonly channelBacklogFramesMax: number;
+  /** Bytes that wait for the commit after the running one, before reading from publishers stops. */
+  readonly uncommittedBytesMax: number;
   /** Free space of the data folder, in bytes, below which publishes are refused; acknowledgements go on. */
   readonly diskFreeBytesMin: number;
   /** How often free space and memory are looked at, in milliseconds. */
@@ -75,6 +77,7 @@ export const defaultLimits: BrokerLimits = {
   heartbeatMsMin: 5_000,
   outboundBytesMax: 1 * MiB,
   channelBacklogFramesMax: 1_000,
+  uncommittedBytesMax: 32 * MiB,
   diskFreeBytesMin: 512 * MiB,
   resourceCheckMs: 10_000,
   memoryBytesMax: 2_048 * MiB,

@@ -383,10 +383,8 @@ export class Vhost {
   }
 }
 
-/** An exclusive queue never outlives its connection, so nothing of it is kept. */
 function isKept(thing: Destination): boolean {
-  if (thing instanceof Exchange) return thing.definition.isDurable;
-  return thing.definition.isDurable && thing.definition.owner === undefined;
+  return thing instanceof Exchange ? thing.definition.isDurable : thing.isKept;
 }
 
 function bindingId(wish: BindingWish): string {

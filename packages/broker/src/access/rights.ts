@@ -48,7 +48,7 @@ export class Rights {
   /** @throws ACCESS_REFUSED. */
   needTopic(right: 'write' | 'read', exchange: string, routingKey: string): void {
     const at = { vhost: this.#vhost, exchange, routingKey };
-    const isAllowed = this.#remembered(`topic ${right} ${exchange} ${routingKey}`, () =>
+    const isAllowed = this.#remembered(`topic ${right} ${exchange.length} ${exchange} ${routingKey}`, () =>
       mayUseTopic(this.#user, right, at),
     );
     if (isAllowed) return;

@@ -119,7 +119,7 @@ export function mayEnter(user: User, vhost: string): boolean {
 
 /** Whether a user has a right on a name. The nameless exchange is called `amq.default` here, as on RabbitMQ. */
 export function may(user: User, right: Right, at: { readonly vhost: string; readonly name: string }): boolean {
-  const permissions = Object.hasOwn(user.permissions, at.vhost) ? user.permissions[at.vhost] : undefined;
+  const permissions = ownEntry(user.permissions, at.vhost);
   return matchesName(permissions?.[right] ?? noNames, at.name === '' ? 'amq.default' : at.name);
 }
 
@@ -129,6 +129,11 @@ export function mayUseTopic(
   right: keyof TopicPermissions,
   at: { readonly vhost: string; readonly exchange: string; readonly routingKey: string },
 ): boolean {
-  const rights = user.topicPermissions[at.vhost]?.[at.exchange];
+  const rights = ownEntry(ownEntry(user.topicPermissions, at.vhost) ?? {}, at.exchange);
   return rights === undefined || matchesName(rights[right], at.routingKey);
+}
+
+/** Names are chosen by clients, and `constructor` is one. */
+function ownEntry<T>(table: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(table, name) ? table[name] : undefined;
 }

@@ -1,5 +1,5 @@
 import { decodeProperties } from '@torcello/amqp091';
-import type { BasicProperties } from '@torcello/amqp091';
+import type { BasicProperties, DecodeLimits } from '@torcello/amqp091';
 import { StoreDamage } from '../store/message-store.js';
 import { checksumBytes, seal } from '../store/sealed-value.js';
 
@@ -13,7 +13,12 @@ export interface MessageContent {
   readonly body: Uint8Array;
   /** Wall-clock instant of arrival, milliseconds since 1970. */
   readonly arrivedAtMs: number;
+  /** Deaths since somebody rejected it, or since the broker's start. Default 0. */
+  readonly deathsInARow?: number;
 }
+
+/** The broker adds to headers that were accepted, so it reads more than it accepts. */
+const ownLimits: DecodeLimits = { tableDepthMax: 16, tableEntriesMax: 1024, tableBytesMax: 256 * 1024 };
 
 const recordVersion = 1;
 const fixedBytes = 1 + 8 + 1 + 1 + 4;
@@ -27,6 +32,7 @@ export class Message {
   readonly exchange: string;
   readonly routingKey: string;
   readonly arrivedAtMs: number;
+  readonly deathsInARow: number;
   readonly isPersistent: boolean;
   /** 0 when the sender set none. */
   readonly priority: number;
@@ -41,6 +47,7 @@ export class Message {
     this.exchange = content.exchange;
     this.routingKey = content.routingKey;
     this.arrivedAtMs = content.arrivedAtMs;
+    this.deathsInARow = content.deathsInARow ?? 0;
     this.isPersistent = properties.deliveryMode === persistentMode;
     this.priority = properties.priority ?? 0;
     this.expirationMs = properties.expiration === undefined ? undefined : Number(properties.expiration);
@@ -60,7 +67,7 @@ export class Message {
       exchange: record.toString('utf8', 11, exchangeEnd),
       routingKey: record.toString('utf8', exchangeEnd, keyEnd),
       arrivedAtMs: record.readDoubleLE(1),
-      properties: decodeProperties(propertyBytes),
+      properties: decodeProperties(propertyBytes, { limits: ownLimits }),
       propertyBytes,
       body: record.subarray(propertiesEnd),
     });
@@ -76,7 +83,7 @@ export class Message {
 
   /** The properties, decoded anew at each call. */
   properties(): BasicProperties {
-    return decodeProperties(this.#propertyBytes, { keepTypes: true });
+    return decodeProperties(this.#propertyBytes, { keepTypes: true, limits: ownLimits });
   }
 
   /** Moves the content out of the bytes of the socket, which would be held as a whole otherwise. */

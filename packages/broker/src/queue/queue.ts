@@ -80,6 +80,10 @@ export class Queue {
   get hasExclusiveConsumer(): boolean {
     return this.#consumers.hasExclusive;
   }
+  /** Whether the queue outlives the broker. An exclusive one never does, as its connection ends before. */
+  get isKept(): boolean {
+    return this.definition.isDurable && this.definition.owner === undefined;
+  }
   get isDeleted(): boolean {
     return this.#isDeleted;
   }
@@ -100,7 +104,7 @@ export class Queue {
       consumer.deliver(entry);
       return 0;
     }
-    if (this.definition.isDurable && (message.isPersistent || options.type === 'quorum')) this.#store(entry);
+    if (this.isKept && (message.isPersistent || options.type === 'quorum')) this.#store(entry);
     if (consumer === undefined) this.#wait(entry);
     else this.#handOver(entry, consumer);
     return entry.stored?.ticket ?? 0;

@@ -16,6 +16,7 @@ export class CommitLog {
   readonly #store: MessageStore;
   readonly #onFailure: (error: unknown) => void;
   #gathering: PendingChange[] = [];
+  #gatheredBytes = 0;
   #isRunning = false;
   #isScheduled = false;
   #hasFailed = false;
@@ -48,10 +49,16 @@ export class CommitLog {
     return this.#gathering.length > 0 ? this.#ticket : this.#ticket - 1;
   }
 
+  /** Bytes that wait behind the running commit, roughly. */
+  get waitingBytes(): number {
+    return this.#isRunning ? this.#gatheredBytes : 0;
+  }
+
   /** Takes a change into the batch that is being gathered. */
   append(operation: StoreOperation): PendingChange {
     const change = { ticket: this.#ticket, operation };
     this.#gathering.push(change);
+    this.#gatheredBytes += sizeOf(operation);
     this.#schedule();
     return change;
   }
@@ -93,6 +100,7 @@ export class CommitLog {
     const ticket = this.#ticket++;
     const batch = this.#gathering;
     this.#gathering = [];
+    this.#gatheredBytes = 0;
     this.#isRunning = true;
     try {
       const operations = batch.flatMap(({ operation }) => operation ?? []);
@@ -108,4 +116,12 @@ export class CommitLog {
     this.#waiting.delete(ticket);
     for (const action of actions) action();
   }
+}
+
+/** Bytes that a change costs besides its value, roughly. */
+const overheadBytes = 64;
+
+function sizeOf(operation: StoreOperation): number {
+  const hasValue = operation.kind === 'put-message' || operation.kind === 'put-entity';
+  return overheadBytes + (hasValue ? operation.value.length : 0);
 }

@@ -3,7 +3,8 @@
  * its size and SHA-256.
  */
 import { createHash } from 'node:crypto';
-import { chmodSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
 
@@ -21,8 +22,7 @@ const bundle = await rolldown({
     if (level === 'warn') throw new Error(log.message);
   },
 });
-await bundle.write({
-  file,
+const { output } = await bundle.generate({
   format: 'esm',
   codeSplitting: false,
   // Names stay, so that a stack trace means something.
@@ -30,7 +30,11 @@ await bundle.write({
   banner: '#!/usr/bin/env node',
 });
 await bundle.close();
-chmodSync(file, 0o755);
+
+// In one go: an API that starts meanwhile finds the old file or the new one.
+mkdirSync(path.dirname(file), { recursive: true });
+writeFileSync(`${file}.new`, output[0].code, { mode: 0o755 });
+renameSync(`${file}.new`, file);
 
 const bytes = readFileSync(file);
 const digest = createHash('sha256').update(bytes).digest('hex');

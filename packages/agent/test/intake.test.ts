@@ -60,7 +60,7 @@ test('a plan is in the journal before the broker forgets its letter', async () =
   const { intake, journal } = await makeIntake(folder.path);
   let wasKnown: boolean | undefined;
   const letter = keys.seal(headerOf(keys), payloadOf([]));
-  await intake.take(letterOf(letter, 'plan', () => (wasKnown = journal.book.plan(planIdOf(1)) !== undefined)));
+  await intake.take(letterOf(letter, 'plan', () => (wasKnown ??= journal.book.plan(planIdOf(1)) !== undefined)));
   assert.equal(wasKnown, true);
   await journal.close();
 });
@@ -74,8 +74,10 @@ test('a receipt is in the journal before the broker forgets its letter', async (
   await journal.write({ type: 'finished', planId, result });
   let receiptAtMs: number | undefined;
   const receipt = new TextEncoder().encode(JSON.stringify({ planId }));
-  await intake.take(letterOf(receipt, 'receipt', () => (receiptAtMs = journal.book.plan(planId)?.receiptAtMs)));
-  assert.equal(typeof receiptAtMs, 'number');
+  await intake.take(
+    letterOf(receipt, 'receipt', () => (receiptAtMs ??= journal.book.plan(planId)?.receiptAtMs ?? Number.NaN)),
+  );
+  assert.ok((receiptAtMs ?? Number.NaN) > 0);
   await journal.close();
 });
 

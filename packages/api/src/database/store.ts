@@ -71,7 +71,21 @@ function openExclusively(file: string): SqliteDatabase {
       cause,
     });
   }
-  return database;
+  return {
+    exec: (sql) => database.exec(sql),
+    prepare: (sql) => database.prepare(sql),
+    close: () => {
+      giveLockBack(database);
+      database.close();
+    },
+  };
+}
+
+/** The library keeps the file until its last statement is collected as garbage; the lock must not wait for that. */
+function giveLockBack(database: SqliteDatabase): void {
+  database.exec('pragma journal_mode = delete');
+  database.exec('pragma locking_mode = normal');
+  database.prepare('select count(*) from sqlite_master').all();
 }
 
 function openSqlite(file: string): SqliteDatabase {

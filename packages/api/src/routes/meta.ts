@@ -48,6 +48,9 @@ export function metaRoutes(app: FastifyInstance, services: ApiServices): void {
         database: 'ok',
         broker: isBrokerUp ? 'connected' : 'away',
         lettersWaiting: Number(waiting),
+        leases: services.leases.size,
+        foldedDeployments: services.folded.size,
+        watchers: services.hub.size,
       };
     },
   );

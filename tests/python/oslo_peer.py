@@ -120,7 +120,7 @@ def call(transport, topic):
     attempt("newer version", lambda: client(namespace="inventory", version="2.4", timeout=20).call({}, "which"))
     attempt("timeout", lambda: client(timeout=1).call({}, "hang"))
     attempt("after the timeout", lambda: plain.call({}, "add", a=3, b=3))
-    attempt("monitored", lambda: client(timeout=20, call_monitor_timeout=2).call({}, "slow", ms=2500))
+    attempt("monitored", lambda: client(timeout=20, call_monitor_timeout=3).call({}, "slow", ms=4000))
     attempt("cast", lambda: plain.cast({}, "note", what="cast"))
     attempt("fanout", lambda: client(fanout=True).cast({}, "note", what="fanout"))
     say(done=True)

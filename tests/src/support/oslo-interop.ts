@@ -78,8 +78,8 @@ async function callPlain(client: RpcClient): Promise<void> {
   assert.equal(await client.call('nothing'), null);
   assert.deepEqual(await client.call('strange_numbers'), [2n ** 70n, -(2n ** 63n), Number.NaN, Infinity]);
   assert.equal(await client.prepare({ namespace: 'inventory', version: '2.1' }).call('which'), 'inventory 2.3');
-  const watched = client.prepare({ callMonitorTimeoutMs: 2_000 });
-  assert.equal(await watched.call('slow', { seconds: 2.5 }), 'slept', 'Python beats while it works');
+  const watched = client.prepare({ callMonitorTimeoutMs: 3_000 });
+  assert.equal(await watched.call('slow', { seconds: 3.8 }), 'slept', 'Python beats while it works');
 }
 
 async function callFailing(client: RpcClient): Promise<void> {

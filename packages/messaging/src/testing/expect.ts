@@ -2,7 +2,7 @@ import { systemClock } from '@torcello/platform';
 import { isMessagingError, type ErrorCode, type MessagingError } from '../errors.js';
 
 /** How long a sentence waits for something that has to happen. */
-export const patienceMs = 10_000;
+export const patienceMs = 20_000;
 
 /** @throws Error that says what was expected. */
 export function expect(isTrue: boolean, what: string): void {

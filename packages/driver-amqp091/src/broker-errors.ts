@@ -54,9 +54,9 @@ export function brokenProtocol(cause: ProtocolError): MessagingError {
   return new MessagingError('PROTOCOL_ERROR', `the broker broke the protocol: ${cause.message}`, { cause, details });
 }
 
-/** A message that cannot be put into frames: TOO_LARGE for its headers, else the caller's mistake. */
+/** What cannot be put into frames: TOO_LARGE for a message's headers, else the caller's mistake. */
 export function notEncodable(error: unknown): Error {
   if (!(error instanceof EncodeError)) return error instanceof Error ? error : new TypeError(String(error));
   if (error.code === 'FRAME_TOO_LARGE') return new MessagingError('TOO_LARGE', error.message, { cause: error });
-  return new TypeError(`the message cannot be written: ${error.message}`, { cause: error });
+  return new TypeError(`it cannot be written: ${error.message}`, { cause: error });
 }

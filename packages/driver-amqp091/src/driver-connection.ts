@@ -13,7 +13,7 @@ import {
 } from '@torcello/messaging';
 import { sleep, type Clock } from '@torcello/platform';
 import type { AmqpConnection } from './amqp-connection.js';
-import { aborted, closedByUs, connectionLost, lossOf } from './broker-errors.js';
+import { aborted, closedByUs, connectionLost, lossOf, notEncodable } from './broker-errors.js';
 import type { BrokerProfile } from './broker-profile.js';
 import { ChannelPool } from './channel-pool.js';
 import type { Channel } from './channel.js';
@@ -114,6 +114,7 @@ export class Amqp091Connection implements DriverConnection {
         void this.#pool.give(channel);
       });
     } catch (error) {
+      void channel.close();
       throw this.#told(error, { queue: source.queue });
     }
   }
@@ -125,6 +126,7 @@ export class Amqp091Connection implements DriverConnection {
       const guarded = (delivery: Delivery): void => this.#guard(() => onDelivery(delivery));
       return await AmqpConsumer.start({ channel, queue: source.queue, credit, onDelivery: guarded });
     } catch (error) {
+      void channel.close();
       throw this.#told(error, { queue: source.queue });
     }
   }
@@ -205,7 +207,7 @@ export class Amqp091Connection implements DriverConnection {
 
   /** The broker's refusal together with what was asked for. */
   #told(error: unknown, what: Readonly<Record<string, unknown>>): unknown {
-    if (!(error instanceof MessagingError)) return error;
+    if (!(error instanceof MessagingError)) return notEncodable(error);
     if (error.radius === 'connection') return lossOf(error, true);
     return new MessagingError(error.code, error.message, { cause: error, details: { ...error.details, ...what } });
   }

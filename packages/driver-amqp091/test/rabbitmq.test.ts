@@ -153,7 +153,14 @@ test('what is too large is refused before it is sent', () =>
       connection.publish(there, message('x', { headers: { big: 'x'.repeat(200_000) } })),
       isCode('TOO_LARGE'),
     );
-    await assert.rejects(connection.publish({ exchange: '', routingKey: 'k'.repeat(256) }, message('x')), TypeError);
+    const tooLong = 'k'.repeat(256);
+    await assert.rejects(connection.publish({ exchange: '', routingKey: tooLong }, message('x')), TypeError);
+    await assert.rejects(connection.ensure(mailbox(tooLong)), TypeError);
+    await assert.rejects(connection.get({ queue: tooLong }), TypeError);
+    await assert.rejects(
+      connection.consume({ queue: tooLong }, 1, () => undefined),
+      TypeError,
+    );
   }));
 
 test('an aborted publish says whether the message may still arrive', () =>

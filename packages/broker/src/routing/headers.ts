@@ -34,6 +34,3 @@ function matches(wanted: FieldTable, headers: FieldTable): boolean {
   };
   return mode === 'any' || mode === 'any-with-x' ? names.some(isThere) : names.every(isThere);
 }
-
-/** The values of `x-match` that RabbitMQ knows. */
-export const headerMatchModes: readonly unknown[] = [undefined, 'all', 'any', 'all-with-x', 'any-with-x'];

@@ -1,4 +1,4 @@
-export { conformance } from './conformance/index.js';
+export { conformance } from './conformance/conformance.js';
 export { runConformance } from './run.js';
 export type { TestFunction } from './run.js';
 export { Harness } from './harness.js';

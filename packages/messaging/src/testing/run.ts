@@ -1,4 +1,4 @@
-import { conformance } from './conformance/index.js';
+import { conformance } from './conformance/conformance.js';
 import { Harness, type Subject } from './harness.js';
 import type { Need, Sentence } from './sentence.js';
 

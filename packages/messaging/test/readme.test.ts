@@ -10,9 +10,9 @@ const file = (name: string): string => fileURLToPath(new URL(name, import.meta.u
 const readme = readFileSync(file('../README.md'), 'utf8');
 
 test('the example in the README is the one that runs', () => {
-  const example = readFileSync(file('readme.example.ts'), 'utf8');
+  const example = readFileSync(file('readme.child.ts'), 'utf8');
   assert.ok(readme.includes(`\`\`\`ts\n${example}\`\`\``));
-  const args = ['--import', 'tsx', '--conditions=source', file('readme.example.ts')];
+  const args = ['--import', 'tsx', '--conditions=source', file('readme.child.ts')];
   assert.equal(execFileSync(process.execPath, args, { encoding: 'utf8' }), '3\nplan-1 hello\n');
 });
 

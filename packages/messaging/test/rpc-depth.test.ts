@@ -185,6 +185,27 @@ test('beats come at half the interval while a method runs, and stop with it', as
   await server.stop();
 });
 
+test('a beat that was on its way when the method ended is the last one', async () => {
+  const world = makeWorld();
+  await using transport = await world.join();
+  let finish: () => void = () => undefined;
+  const work = () => new Promise<void>((resolve) => (finish = resolve));
+  const server = rpcServer(transport, target, [{ methods: { work } }]);
+  await server.start();
+  const inbox = { kind: 'shared', source: { queue: 'reply_x' }, reachedBy: [], options: {} } as const;
+  await transport.ensure(inbox);
+  await publish(transport, request('work', 'a', { queue: 'reply_x', monitorMs: 4_000 }));
+  await settled();
+  world.broker.block(true);
+  await world.clock.advance(2_000);
+  finish();
+  await settled();
+  world.broker.block(false);
+  await world.clock.advance(60_000);
+  assert.equal((await transport.inspect(inbox.source)).messages, 2, 'one beat and the answer');
+  await server.stop();
+});
+
 test('strange answers are survived: unknown ids, beats nobody asked for, a result before its ending', async () => {
   const world = makeWorld();
   await using transport = await world.join();

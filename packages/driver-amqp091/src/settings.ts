@@ -45,7 +45,8 @@ export const schemes: Readonly<Record<string, { readonly port: number; readonly 
   amqps: { port: 5671, isTls: true },
 };
 
-const known: ReadonlySet<string> = new Set([
+/** Every query option that the driver reads. */
+export const urlOptions: ReadonlySet<string> = new Set([
   'queue_type',
   'login_method',
   'rabbit_login_method',
@@ -127,7 +128,7 @@ class Options {
 
   constructor(values: ReadonlyMap<string, string>) {
     for (const name of values.keys()) {
-      if (!known.has(name)) throw invalid(`there is no option "${name}"; there are: ${[...known].join(', ')}`);
+      if (!urlOptions.has(name)) throw invalid(`there is no option "${name}"; there are: ${[...urlOptions].join(', ')}`);
     }
     this.#values = values;
   }

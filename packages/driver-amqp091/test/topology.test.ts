@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { parseTransportUrl, type Topology } from '@torcello/messaging';
 import { brokerProfile } from '../src/broker-profile.js';
-import { readSettings, type TopologySettings } from '../src/settings.js';
+import { readSettings, urlOptions, type TopologySettings } from '../src/settings.js';
 import { declarations, replyQueue, type Declarations } from '../src/topology.js';
 import { mailbox } from './support/world.js';
 
@@ -138,4 +138,12 @@ test('URLs mean what oslo.messaging reads in them, and what cannot be honoured i
   for (const query of ['x=1', 'queue_type=stream', 'frame_max=1', 'frame_max=x', 'ssl=maybe', 'login_method=CRAM']) {
     assert.throws(() => read(`amqp://h/?${query}`), { code: 'INVALID_URL' }, query);
   }
+});
+
+test('the README lists the options of the URL', () => {
+  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+  const [, table = ''] = /## URL([\s\S]*?)An option that is not listed/.exec(readme) ?? [];
+  const rows = table.split('\n').filter((line) => line.startsWith('| `'));
+  const listed = rows.flatMap((row) => [...(row.split('|')[1] ?? '').matchAll(/`(\w+)`/g)].map(([, name = '']) => name));
+  assert.deepEqual(listed.toSorted(), [...urlOptions].toSorted());
 });

@@ -32,61 +32,65 @@ const webScheduled = [...dbDone, scheduled('w1', web), scheduled('w2', web)];
 const cases: readonly {
   readonly says: string;
   readonly events: readonly DeploymentEvent[];
-  readonly then: readonly string[];
+  readonly decides: readonly string[];
 }[] = [
-  { says: 'a stage without needs starts at once, one with needs waits', events: [accepted], then: ['schedule d1'] },
-  { says: 'a scheduled plan that is not stored is posted', events: [accepted, scheduled('d1', db)], then: ['post d1'] },
-  { says: 'a stored plan leaves nothing to do', events: [accepted, scheduled('d1', db), stored('d1')], then: [] },
-  { says: 'a stage that holds lets the next one start', events: dbDone, then: ['schedule w1', 'schedule w2'] },
+  { says: 'a stage without needs starts at once, one with needs waits', events: [accepted], decides: ['schedule d1'] },
+  {
+    says: 'a scheduled plan that is not stored is posted',
+    events: [accepted, scheduled('d1', db)],
+    decides: ['post d1'],
+  },
+  { says: 'a stored plan leaves nothing to do', events: [accepted, scheduled('d1', db), stored('d1')], decides: [] },
+  { says: 'a stage that holds lets the next one start', events: dbDone, decides: ['schedule w1', 'schedule w2'] },
   {
     says: 'a failed need stops what comes after it',
     events: [...dbDone.slice(0, 3), ended('d1', 'failed')],
-    then: ['failed'],
+    decides: ['failed'],
   },
   {
     says: 'a plan that ended before it was stored is not posted again',
     events: [...webScheduled, ended('w1')],
-    then: ['post w2'],
+    decides: ['post w2'],
   },
   {
     says: 'one failure of a stage that allows one does not fail the deployment',
     events: [...webScheduled, stored('w1'), stored('w2'), ended('w1', 'failed'), ended('w2')],
-    then: ['succeeded'],
+    decides: ['succeeded'],
   },
   {
     says: 'two failures of a stage that allows one do',
     events: [...webScheduled, stored('w1'), stored('w2'), ended('w1', 'failed'), ended('w2', 'expired')],
-    then: ['failed'],
+    decides: ['failed'],
   },
   {
     says: 'a rejected deployment schedules nothing and fails',
     events: [accepted, { type: 'rejected', reason: 'r' }],
-    then: ['failed'],
+    decides: ['failed'],
   },
   {
     says: 'a rejected deployment waits for the plans that run',
     events: [accepted, scheduled('d1', db), stored('d1'), { type: 'rejected', reason: 'r' }],
-    then: [],
+    decides: [],
   },
   {
     says: 'a finished deployment decides nothing',
     events: [...dbDone, { type: 'finished', result: 'failed' }],
-    then: [],
+    decides: [],
   },
   {
     says: 'a cancel goes to every open plan, stored or not, and the deployment is cancelled at once',
     events: [...webScheduled, stored('w1'), { type: 'cancelRequested', graceMs: 5 }],
-    then: ['cancel w1 within 5', 'cancel w2 within 5', 'cancelled'],
+    decides: ['cancel w1 within 5', 'cancel w2 within 5', 'cancelled'],
   },
   {
     says: 'a cancel letter is not posted again',
     events: [...webScheduled, { type: 'cancelRequested', graceMs: 5 }, { type: 'cancelStored', planId: 'plan-w1' }],
-    then: ['cancel w2 within 5', 'cancelled'],
+    decides: ['cancel w2 within 5', 'cancelled'],
   },
   {
     says: 'a superseded deployment schedules nothing more and is over',
     events: [...dbDone, { type: 'supersedeRequested', by: 'newer' }],
-    then: ['superseded'],
+    decides: ['superseded'],
   },
   {
     says: 'a resume tries the failed machine again from its failed step, and only that one',
@@ -99,7 +103,7 @@ const cases: readonly {
       { type: 'finished', result: 'failed' },
       { type: 'resumed', fixes: [] },
     ],
-    then: ['schedule w2 from start'],
+    decides: ['schedule w2 from start'],
   },
   {
     says: 'a resume after a cancel schedules what never started, from the beginning',
@@ -111,16 +115,16 @@ const cases: readonly {
       ended('w1', 'cancelled'),
       { type: 'resumed', fixes: [] },
     ],
-    then: ['schedule w1', 'schedule w2'],
+    decides: ['schedule w1', 'schedule w2'],
   },
   {
     says: 'a deployment without stages has succeeded',
     events: [{ type: 'accepted', action: 'destroy', stages: [] }],
-    then: ['succeeded'],
+    decides: ['succeeded'],
   },
 ];
-for (const { says, events, then } of cases) {
-  test(says, () => assert.deepEqual(brief(decide(after(...events))), then));
+for (const { says, events, decides } of cases) {
+  test(says, () => assert.deepEqual(brief(decide(after(...events))), decides));
 }
 
 const batches: readonly Stage[] = [

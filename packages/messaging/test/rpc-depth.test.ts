@@ -14,6 +14,31 @@ function publish(transport: Transport, body: Uint8Array, key = 'calc'): Promise<
   return transport.publish({ exchange: 'openstack', routingKey: key }, message);
 }
 
+const calc = {
+  kind: 'shared',
+  source: { queue: 'calc' },
+  reachedBy: [{ exchange: 'openstack', routingKey: 'calc' }],
+  options: {},
+} as const;
+
+/** A call in the hands of the test: what was sent, and a way to answer it by hand. */
+async function nextReplyAddress(transport: Transport) {
+  await transport.ensure(calc);
+  const call = rpcClient(transport, { topic: 'calc' }).call('x');
+  await settled();
+  const delivery = await transport.get(calc.source);
+  assert.ok(delivery);
+  delivery.accept();
+  const inner = parseJson(text(delivery.message.body)) as Record<string, string>;
+  const { _msg_id: id, _reply_q: queue } = parseJson(inner['oslo.message'] ?? '') as Record<string, string>;
+  const answer = (body: Uint8Array): Promise<void> =>
+    transport.publish(
+      { exchange: '', routingKey: queue ?? '' },
+      { body, properties: jsonProperties, headers: {}, persistent: true, ifNobody: 'fail' },
+    );
+  return { message: delivery.message, id, call, answer };
+}
+
 const request = (method: string, uniqueId: string | undefined, reply?: { queue: string; monitorMs?: number }) =>
   encodeRequest({
     method,
@@ -209,29 +234,50 @@ test('a beat that was on its way when the method ended is the last one', async (
 test('strange answers are survived: unknown ids, beats nobody asked for, a result before its ending', async () => {
   const world = makeWorld();
   await using transport = await world.join();
-  await transport.ensure({
-    kind: 'shared',
-    source: { queue: 'calc' },
-    reachedBy: [{ exchange: 'openstack', routingKey: 'calc' }],
-    options: {},
-  });
-  const call = rpcClient(transport, { topic: 'calc' }).call('x');
-  await settled();
-  const delivery = await transport.get({ queue: 'calc' });
-  delivery?.accept();
-  const inner = parseJson(text(delivery?.message.body ?? new Uint8Array())) as Record<string, string>;
-  const { _msg_id: id, _reply_q: queue } = parseJson(inner['oslo.message'] ?? '') as Record<string, string>;
-  const answer = (body: Uint8Array): Promise<void> =>
-    transport.publish(
-      { exchange: '', routingKey: queue ?? '' },
-      { body, properties: jsonProperties, headers: {}, persistent: true, ifNobody: 'fail' },
-    );
+  const { id, call, answer } = await nextReplyAddress(transport);
   await answer(new Uint8Array([1, 2]));
   await answer(encodeEnvelope({ result: 1, failure: null, ending: true, _msg_id: 'unknown' }));
   await answer(encodeEnvelope({ result: null, failure: null, ending: false, _msg_id: id }));
   await answer(encodeBare({ result: 'early', failure: null, ending: false, _msg_id: id }));
   await answer(encodeEnvelope({ result: null, failure: null, ending: true, _msg_id: id }));
   assert.equal(await call, 'early');
+});
+
+test('a failure that is an object and no string is a remote error', async () => {
+  const world = makeWorld();
+  await using transport = await world.join();
+  const reply = await nextReplyAddress(transport);
+  const failure = { class: 'Odd', module: 'm', message: 'an object' };
+  await reply.answer(encodeEnvelope({ result: null, failure, ending: true, _msg_id: reply.id }));
+  await assert.rejects(
+    reply.call,
+    (error) => isMessagingError(error, 'REMOTE_ERROR') && error.details['class'] === 'Odd',
+  );
+});
+
+test('a request has the properties of oslo’s and nothing but the remaining time in its headers', async () => {
+  const world = makeWorld();
+  await using transport = await world.join();
+  const { message, call } = await nextReplyAddress(transport);
+  assert.deepEqual(message.properties, { contentType: 'application/json', contentEncoding: 'utf-8', priority: 0 });
+  assert.deepEqual(message.headers, { 'torcello-remaining-ms': 60_000 });
+  const late = assert.rejects(call);
+  await world.clock.advance(60_000);
+  await late;
+});
+
+test('a call that nobody took in time is gone from the queue, a cast stays', async () => {
+  const world = makeWorld();
+  await using transport = await world.join();
+  await transport.ensure(calc);
+  const client = rpcClient(transport, { topic: 'calc' }, { timeoutMs: 1_000 });
+  const late = assert.rejects(client.call('x'), (error) => isMessagingError(error, 'TIMEOUT'));
+  await client.cast('y');
+  await settled();
+  assert.equal((await transport.inspect(calc.source)).messages, 2);
+  await world.clock.advance(1_000);
+  await late;
+  assert.equal((await transport.inspect(calc.source)).messages, 1);
 });
 
 test('without a sign of life a monitored call fails before its timeout', async () => {

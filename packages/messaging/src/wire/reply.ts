@@ -1,6 +1,7 @@
 import type { IncomingMessage } from '../driver.js';
 import { MessagingError } from '../errors.js';
 import { decodeEnvelope, encodeEnvelope } from './envelope.js';
+import { stringifyJson } from './json.js';
 
 /** One message about a call, on its way back (oslo 1.6). */
 export interface Reply {
@@ -34,8 +35,14 @@ export function decodeReply(message: IncomingMessage): Reply {
   return {
     messageId,
     result: payload['result'] ?? null,
-    failure: typeof failure === 'string' && failure !== '' ? failure : undefined,
+    failure: failureText(failure),
     isEnding: payload['ending'] === true,
     isAccepted: payload['_accepted'] === true,
   };
+}
+
+/** Some peers forget that the failure is JSON within a string. */
+function failureText(failure: unknown): string | undefined {
+  if (failure === undefined || failure === null || failure === '') return undefined;
+  return typeof failure === 'string' ? failure : stringifyJson(failure);
 }

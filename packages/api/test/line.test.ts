@@ -103,6 +103,14 @@ describe('the line from deploy to result', () => {
     await agent.result(deployment, plan.planId);
     await eventually('a hint', () => conductor.takeHint());
     await conductor.workOn(deployment);
+    const session = (await test.call('POST', `/v1/environments/${environment}/configure`)).body.id as string;
+    const emptied = await test.call('PUT', `/v1/environments/${environment}/services`, {
+      body: [],
+      headers: { 'x-configuration-session': session },
+    });
+    assert.equal(emptied.status, 200);
+    const alone = await test.call('POST', `/v1/environments/${environment}/sessions/${session}/deploy`);
+    assert.deepEqual([alone.status, alone.body.error.code], [409, 'service_deployed']);
     const deleted = await test.call('DELETE', `/v1/environments/${environment}`);
     assert.equal(deleted.status, 200);
     const destroy = String(deleted.headers['x-torcello-deployment']);

@@ -75,7 +75,7 @@ function readYaml(name: string, body: Uint8Array | undefined): unknown {
   if (body === undefined) throw new Refusal('package_invalid', `the package has no ${name} at its top`);
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(body);
-    return parse(text, { maxAliasCount: 50, uniqueKeys: true, logLevel: 'silent' }) as unknown;
+    return parse(text, { maxAliasCount: 50, uniqueKeys: true, logLevel: 'error' }) as unknown;
   } catch (cause) {
     const why = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : '';
     throw new Refusal('package_invalid', `${name} is no YAML: ${why}`, { cause });

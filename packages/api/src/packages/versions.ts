@@ -2,7 +2,7 @@
 export function compareVersions(a: string, b: string): number {
   const [mainA, preA] = splitPre(a);
   const [mainB, preB] = splitPre(b);
-  const main = compareParts(mainA.split('.'), mainB.split('.'));
+  const main = compareParts(numbersOf(mainA), numbersOf(mainB));
   if (main !== 0) return main;
   if (preA === undefined || preB === undefined) return (preA === undefined ? 1 : 0) - (preB === undefined ? 1 : 0);
   return compareParts(preA.split('.'), preB.split('.'));
@@ -11,8 +11,14 @@ export function compareVersions(a: string, b: string): number {
 /** Murano's normal form: three numbers (`1` is `1.0.0`). */
 export function normalizeVersion(version: string): string {
   const [main, pre] = splitPre(version);
-  const numbers = [...main.split('.'), '0', '0'].slice(0, 3).join('.');
+  const numbers = numbersOf(main).join('.');
   return pre === undefined ? numbers : `${numbers}-${pre}`;
+}
+
+/** Three numbers at least: what is not written is 0. */
+function numbersOf(main: string): readonly string[] {
+  const written = main.split('.');
+  return [...written, '0', '0'].slice(0, Math.max(3, written.length));
 }
 
 function splitPre(version: string): readonly [string, string | undefined] {

@@ -60,7 +60,7 @@ function assertLateAgents(summary: Summary): void {
 /** The data folder of a run, from what it said. */
 function dataFolder(running: Running): string {
   const { stdout, stderr } = running.output();
-  const said = /go on with: npx torcello up --data (\S+)/.exec(stdout + stderr)?.[1];
+  const said = /npx torcello up --data (\S+)/.exec(stdout + stderr)?.[1];
   assert.ok(said !== undefined, stdout + stderr);
   return path.resolve(root, said);
 }

@@ -49,8 +49,8 @@ export class ApiClient {
   }
 
   /** Resolves with the id of the deployment that destroys what is deployed; undefined when nothing was. */
-  async deleteEnvironment(id: string, abandon: boolean): Promise<string | undefined> {
-    const response = await this.http.send(`/v1/environments/${id}?abandon=${abandon}`, { method: 'DELETE' });
+  async deleteEnvironment(id: string, abandon: boolean, signal?: AbortSignal): Promise<string | undefined> {
+    const response = await this.http.send(`/v1/environments/${id}?abandon=${abandon}`, { method: 'DELETE', signal });
     return response.headers.get('x-torcello-deployment') ?? undefined;
   }
 

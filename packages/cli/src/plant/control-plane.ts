@@ -6,6 +6,7 @@ import type { Supervisor } from '../supervisor/supervisor.js';
 import { removeRunningAddress, requireUnused, writePrivate, type DataFolderFiles } from './data-folder.js';
 import { formatAddress, type ListenAddress } from './ports.js';
 import { agentBundle, programBin } from './program-bins.js';
+import { requireReachable } from './reach-broker.js';
 import { brokerLogin, ensurePlanKey } from './secrets.js';
 
 export interface ControlPlaneOptions {
@@ -47,7 +48,10 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const { files } = options;
   await requireUnused(files);
   await ensurePlanKey(files);
-  const broker = options.transport === undefined ? await startBroker(options) : externalBroker(options.transport);
+  const broker =
+    options.transport === undefined
+      ? await startBroker(options)
+      : await externalBroker(options.transport, options.clock);
   const [apiLine] = await Promise.all([startApi(options, broker), startConductor(options, broker)]);
   const api = readyText(apiLine, 'api');
   await writePrivate(files.address, `${JSON.stringify({ api, transport: broker.transport, pid: process.pid })}\n`);
@@ -86,7 +90,8 @@ async function startBroker(options: ControlPlaneOptions): Promise<BrokerPlace> {
   };
 }
 
-function externalBroker(transport: string): BrokerPlace {
+async function externalBroker(transport: string, clock: Clock): Promise<BrokerPlace> {
+  await requireReachable(transport, clock);
   return { transport, management: undefined };
 }
 

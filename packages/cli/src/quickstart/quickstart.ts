@@ -66,10 +66,13 @@ class QuickstartRun {
   readonly #say: (text: string) => void;
   readonly #supervisor = new Supervisor();
   readonly #stopped = new AbortController();
+  /** Aborted when nothing may be waited for any more. */
+  readonly #atOnce = new AbortController();
   readonly #record: StoryRecord = {
     environmentId: undefined,
     deploymentId: undefined,
     agents: undefined,
+    isDeployed: false,
     plans: new Map(),
   };
 
@@ -87,7 +90,11 @@ class QuickstartRun {
 
   /** The first time everything is ended in order, the second time at once. */
   stopAsked(): void {
-    if (this.#stopped.signal.aborted) return this.#supervisor.kill();
+    if (this.#stopped.signal.aborted) {
+      this.#atOnce.abort();
+      this.#supervisor.kill();
+      return;
+    }
     this.#say('\nStopping; once more stops at once');
     this.#stopped.abort();
   }
@@ -180,21 +187,24 @@ class QuickstartRun {
     await stopControlPlane(this.#files, this.#supervisor);
     await endLeftovers(this.#files.folder, this.#context.clock);
     const data = path.relative(process.cwd(), this.#files.folder);
-    const transport = this.#options.transport === undefined ? '' : ' --allow-shared-agent-login';
-    this.#say(`The data is in ${data}; go on with: npx torcello up --data ${data}${transport}`);
+    const isEmbedded = this.#options.transport === undefined;
+    const command = `npx torcello up --data ${data}`;
+    const next = isEmbedded ? command : `TORCELLO_TRANSPORT=… ${command} --allow-shared-agent-login`;
+    this.#say(`The data is in ${data}; go on with: ${next}`);
   }
 
+  /** Destroys the application on its machines; what never got that far, or is still at it, is only forgotten. */
   async #destroy(client: ApiClient, environmentId: string): Promise<void> {
-    const enough = new AbortController();
-    const timer = this.#context.clock.after(destroyMsMax, () => enough.abort());
+    const timer = this.#context.clock.after(destroyMsMax, () => this.#atOnce.abort());
+    const { signal } = this.#atOnce;
     try {
-      const deployment = await client.deleteEnvironment(environmentId, this.#record.agents === undefined);
+      const deployment = await client.deleteEnvironment(environmentId, !this.#record.isDeployed, signal);
       if (deployment === undefined) return;
-      const events = deploymentEvents(client.http, deployment, { clock: this.#context.clock, signal: enough.signal });
+      const events = deploymentEvents(client.http, deployment, { clock: this.#context.clock, signal });
       for await (const event of events) if (event.type === 'finished') return;
     } catch {
       // What the destroying could not do, ending the leftovers does.
-      this.#say('The application could not be destroyed in time; its processes are ended instead');
+      this.#say('The application could not be destroyed; its processes are ended instead');
     } finally {
       timer.cancel();
     }

@@ -39,6 +39,7 @@ export interface StoryRecord {
   environmentId: string | undefined;
   deploymentId: string | undefined;
   agents: LocalAgents | undefined;
+  isDeployed: boolean;
   readonly plans: Map<string, PlanRow>;
 }
 
@@ -56,6 +57,7 @@ export async function tellStory(world: StoryWorld): Promise<void> {
   const staged = await stageAndDeploy(world);
   const view = await followWithLateAgents(world, staged);
   world.display.close();
+  world.record.isDeployed = true;
   if (view.state !== 'succeeded') await failWith(world, view);
   await checkAnswers(world, staged);
 }

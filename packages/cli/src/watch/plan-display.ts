@@ -11,7 +11,7 @@ export interface PlanDisplay {
   plan(plan: PlanRow): void;
   /** A line for people, beside the table. */
   note(text: string): void;
-  /** Shows the last state; nothing is drawn after it. */
+  /** Shows the last state; nothing is drawn after it. Safe to call twice. */
   close(): void;
 }
 
@@ -48,6 +48,7 @@ class TableDisplay implements PlanDisplay {
   readonly #plans = new Map<string, PlanRow>();
   #timer: Timer | undefined;
   #isUrgent = false;
+  #isClosed = false;
 
   constructor(sink: TextSink, clock: Clock, paint: Paint) {
     this.#sink = sink;
@@ -69,7 +70,9 @@ class TableDisplay implements PlanDisplay {
   }
 
   close(): void {
+    if (this.#isClosed) return;
     this.#draw();
+    this.#isClosed = true;
     this.#timer?.cancel();
     this.#region.release();
   }

@@ -83,6 +83,30 @@ test('a reader waits for its mailbox, and goes on after a reconnect without hand
   assert.equal(world.clock.timers, 0);
 });
 
+test('letters that waited in the reader when the connection was lost are handed out once, from the new connection', async () => {
+  const world = makeWorld();
+  await using transport = await world.join();
+  const boxes = mailboxes(transport);
+  await boxes.open('m');
+  for (const id of ['1', '2', '3']) await boxes.put('m', { id, body: bytes('') });
+  const seen: (readonly [string, boolean])[] = [];
+  for await (const letter of boxes.read('m', { credit: 3 })) {
+    if (seen.length === 0) {
+      await settled();
+      world.broker.cut();
+      await world.clock.advance(1_000);
+    }
+    seen.push([letter.id, letter.accept()]);
+    if (seen.length === 4) break;
+  }
+  assert.deepEqual(seen, [
+    ['1', false],
+    ['1', true],
+    ['2', true],
+    ['3', true],
+  ]);
+});
+
 test('leaving the loop gives back what was not handed out', async () => {
   const world = makeWorld();
   await using transport = await world.join();

@@ -46,7 +46,6 @@ class MailboxReader {
       this.#end();
       unsubscribe();
       this.#signal?.removeEventListener('abort', onAbort);
-      for (const letter of this.#arrived.splice(0)) letter.release();
       await this.#subscription?.stop();
       await keeping;
       for (const letter of this.#arrived.splice(0)) letter.release();

@@ -114,7 +114,7 @@ for (const [what, bytes, replyCode] of wrongFrames) {
     await client.channel();
     client.raw(Buffer.from(bytes, 'hex'));
     assert.equal((await client.method('connection.close')).replyCode, replyCode);
-    client.stream.destroy();
+    client.destroy();
     await client.closed;
   });
 }

@@ -90,7 +90,7 @@ class Client {
   }
 
   leave(): void {
-    this.#raw.stream.destroy();
+    this.#raw.destroy();
   }
 }
 

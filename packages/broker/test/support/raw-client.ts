@@ -21,10 +21,12 @@ export class RawClient {
   #wake: () => void = () => undefined;
   #isClosed = false;
   readonly closed: Promise<void>;
+  readonly #far: Duplex;
 
   constructor(broker: Broker, address?: string) {
     const [near, far] = duplexPair();
     this.stream = near;
+    this.#far = far;
     this.closed = new Promise((resolve) => {
       const end = (): void => {
         this.#isClosed = true;
@@ -37,6 +39,16 @@ export class RawClient {
     near.on('data', (chunk: Buffer) => this.#receive(chunk));
     near.on('error', () => undefined);
     broker.accept(far, address);
+  }
+
+  /** Breaks the pipe. A pipe in memory does not tell its far end by itself. */
+  destroy(): void {
+    this.stream.destroy();
+    this.#far.destroy();
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
   }
 
   /** Goes through the whole handshake. */

@@ -128,7 +128,8 @@ class Options {
 
   constructor(values: ReadonlyMap<string, string>) {
     for (const name of values.keys()) {
-      if (!urlOptions.has(name)) throw invalid(`there is no option "${name}"; there are: ${[...urlOptions].join(', ')}`);
+      if (!urlOptions.has(name))
+        throw invalid(`there is no option "${name}"; there are: ${[...urlOptions].join(', ')}`);
     }
     this.#values = values;
   }

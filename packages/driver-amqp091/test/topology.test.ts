@@ -144,6 +144,8 @@ test('the README lists the options of the URL', () => {
   const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
   const [, table = ''] = /## URL([\s\S]*?)An option that is not listed/.exec(readme) ?? [];
   const rows = table.split('\n').filter((line) => line.startsWith('| `'));
-  const listed = rows.flatMap((row) => [...(row.split('|')[1] ?? '').matchAll(/`(\w+)`/g)].map(([, name = '']) => name));
+  const listed = rows.flatMap((row) =>
+    [...(row.split('|')[1] ?? '').matchAll(/`(\w+)`/g)].map(([, name = '']) => name),
+  );
   assert.deepEqual(listed.toSorted(), [...urlOptions].toSorted());
 });

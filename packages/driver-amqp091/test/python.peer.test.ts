@@ -1,17 +1,19 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { after, before, test } from 'node:test';
+import { after, before } from 'node:test';
 import { promisify } from 'node:util';
-import { startRabbitMq, type RabbitMq } from '@torcello/test-support';
+import type { RabbitMq } from '@torcello/test-support';
+import { rabbitTest, startFresh } from './support/rabbit.js';
 import { mailbox, message, open, text } from './support/world.js';
 
-let rabbit: RabbitMq;
+let rabbit: RabbitMq | undefined;
 let url: string;
 before(async () => {
-  rabbit = await startRabbitMq();
-  url = rabbit.url(await rabbit.freshVhost());
+  const fresh = await startFresh();
+  rabbit = fresh?.rabbit;
+  url = fresh?.url ?? '';
 });
-after(() => rabbit.stop());
+after(() => rabbit?.stop());
 
 /** Runs a program with Debian's Python, where pika and py-amqp are installed. */
 async function python(program: string, ...args: readonly string[]): Promise<string> {
@@ -48,7 +50,7 @@ with kombu.Connection(sys.argv[1].replace('amqp://', 'pyamqp://')) as connection
 };
 
 for (const [name, program] of Object.entries(senders)) {
-  test(`what ${name} sends is read as it was meant`, async () => {
+  rabbitTest(`what ${name} sends is read as it was meant`, async () => {
     const connection = await open(url);
     const queue = `from-${name}`;
     await connection.ensure(mailbox(queue));
@@ -79,7 +81,7 @@ with kombu.Connection(sys.argv[1].replace('amqp://', 'pyamqp://')) as connection
 };
 
 for (const [name, program] of Object.entries(readers)) {
-  test(`${name} reads what we send as it was meant`, async () => {
+  rabbitTest(`${name} reads what we send as it was meant`, async () => {
     const connection = await open(url);
     const queue = `to-${name}`;
     await connection.ensure(mailbox(queue));

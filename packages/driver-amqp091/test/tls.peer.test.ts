@@ -3,17 +3,18 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, before } from 'node:test';
 import tls from 'node:tls';
 import { parseTransportUrl, isMessagingError, type ErrorCode } from '@torcello/messaging';
-import { startRabbitMq, temporaryFolder, type RabbitMq } from '@torcello/test-support';
+import { temporaryFolder, type RabbitMq } from '@torcello/test-support';
+import { rabbitTest, startFresh } from './support/rabbit.js';
 import { amqp091Driver } from '../src/index.js';
 import { open, worldOptions } from './support/world.js';
 
 const folder = temporaryFolder('tls');
 const file = (name: string): string => path.join(folder.path, name);
 const pem = (name: string): string => readFileSync(file(name), 'utf8');
-let rabbit: RabbitMq;
+let rabbit: RabbitMq | undefined;
 let server: tls.Server;
 let clientNames: (string | undefined)[] = [];
 let url: string;
@@ -34,7 +35,7 @@ function makeCertificate(name: string, subject: string): void {
 before(async () => {
   makeCertificate('server', 'localhost');
   makeCertificate('client', 'agent7');
-  rabbit = await startRabbitMq();
+  rabbit = (await startFresh())?.rabbit;
   const options = {
     key: pem('server.key'),
     cert: pem('server.pem'),
@@ -44,7 +45,7 @@ before(async () => {
   };
   server = tls.createServer(options, (near) => {
     clientNames.push(near.getPeerCertificate().subject?.CN as string | undefined);
-    const far = net.connect(rabbit.port, '127.0.0.1');
+    const far = net.connect(rabbit?.port ?? 0, '127.0.0.1');
     near.pipe(far).pipe(near);
     near.on('error', () => far.destroy());
     far.on('error', () => near.destroy());
@@ -55,7 +56,7 @@ before(async () => {
 });
 after(async () => {
   await new Promise((resolve) => server.close(resolve));
-  await rabbit.stop();
+  await rabbit?.stop();
   folder.remove();
 });
 
@@ -63,21 +64,21 @@ function isCode(code: ErrorCode): (error: unknown) => boolean {
   return (error) => isMessagingError(error, code) || assert.fail(`expected ${code}, not ${String(error)}`);
 }
 
-test('a broker whose certificate is trusted is spoken to, one that nobody vouches for is not', async () => {
+rabbitTest('a broker whose certificate is trusted is spoken to, one that nobody vouches for is not', async () => {
   const connection = await open(`${url}?ssl_ca_file=${file('server.pem')}`);
   await connection.close();
   await assert.rejects(open(url), isCode('CONNECT_FAILED'));
   await assert.rejects(open(`${url}?ssl_ca_file=${file('client.pem')}`), isCode('CONNECT_FAILED'));
 });
 
-test('the certificate has to carry the name that was dialled', async () => {
+rabbitTest('the certificate has to carry the name that was dialled', async () => {
   const other = url.replace('@localhost', '@127.0.0.1');
   await assert.rejects(open(`${other}?ssl_ca_file=${file('server.pem')}`), isCode('CONNECT_FAILED'));
   const connection = await open(`${other}?ssl_ca_file=${file('server.pem')}&ssl_server_name=localhost`);
   await connection.close();
 });
 
-test('a client certificate from files, or from the program, is shown', async () => {
+rabbitTest('a client certificate from files, or from the program, is shown', async () => {
   clientNames = [];
   const files = `ssl_ca_file=${file('server.pem')}&ssl_cert_file=${file('client.pem')}&ssl_key_file=${file('client.key')}`;
   await (await open(`${url}?${files}`)).close();
@@ -86,6 +87,6 @@ test('a client certificate from files, or from the program, is shown', async () 
   assert.deepEqual(clientNames, ['agent7', 'agent7']);
 });
 
-test('a file that cannot be read is named', async () => {
+rabbitTest('a file that cannot be read is named', async () => {
   await assert.rejects(open(`${url}?ssl_ca_file=${file('none.pem')}`), isCode('INVALID_URL'));
 });

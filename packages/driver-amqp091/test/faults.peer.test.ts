@@ -1,18 +1,20 @@
 import assert from 'node:assert/strict';
-import { after, before, beforeEach, test } from 'node:test';
+import { after, before, beforeEach } from 'node:test';
 import { isMessagingError, type Delivery, type DriverConnection } from '@torcello/messaging';
-import { startRabbitMq, type RabbitMq } from '@torcello/test-support';
+import type { RabbitMq } from '@torcello/test-support';
+import { rabbitTest, startFresh } from './support/rabbit.js';
 import { FaultProxy } from './support/fault-proxy.js';
 import { Collected, mailbox, message, open, text } from './support/world.js';
 
-let rabbit: RabbitMq;
+let rabbit: RabbitMq | undefined;
 let proxy: FaultProxy;
 let direct: string;
 let url: string;
 before(async () => {
-  rabbit = await startRabbitMq();
-  proxy = await FaultProxy.start(rabbit);
-  direct = rabbit.url(await rabbit.freshVhost());
+  const fresh = await startFresh();
+  rabbit = fresh?.rabbit;
+  direct = fresh?.url ?? '';
+  proxy = await FaultProxy.start({ host: '127.0.0.1', port: rabbit?.port ?? 0 });
   url = proxy.url(direct);
 });
 beforeEach(() => {
@@ -21,7 +23,7 @@ beforeEach(() => {
 });
 after(async () => {
   await proxy.stop();
-  await rabbit.stop();
+  await rabbit?.stop();
 });
 
 /** Empties a queue past the proxy, and answers the bodies. */
@@ -42,7 +44,7 @@ async function declared(queue: string): Promise<DriverConnection> {
   return connection;
 }
 
-test('two cuts in 2,000 confirmed publishes: none hangs, none is lost, the unsure say so', async () => {
+rabbitTest('two cuts in 2,000 confirmed publishes: none hangs, none is lost, the unsure say so', async () => {
   const queue = 'cuts';
   const confirmed = new Set<string>();
   const unsure = new Set<string>();
@@ -83,7 +85,7 @@ test('two cuts in 2,000 confirmed publishes: none hangs, none is lost, the unsur
   assert.ok(unsure.size > 0, 'the cuts hit something');
 });
 
-test('a handler that accepts after the reconnect accepts nothing, and nothing is lost', async () => {
+rabbitTest('a handler that accepts after the reconnect accepts nothing, and nothing is lost', async () => {
   const queue = 'slow';
   const first = await declared(queue);
   for (let index = 0; index < 10; index++)
@@ -106,7 +108,7 @@ test('a handler that accepts after the reconnect accepts nothing, and nothing is
   assert.equal((await drain(queue)).length, 10);
 });
 
-test('a receive-only consumer under a steady feed is not cut off', async () => {
+rabbitTest('a receive-only consumer under a steady feed is not cut off', async () => {
   const queue = 'steady';
   const reader = await declared(queue);
   const writer = await open(direct, { heartbeatMs: 0 });
@@ -125,7 +127,7 @@ for (const [fault, what] of [
   ['a black hole', () => proxy.stall()],
   ['a half-open connection', () => proxy.halfOpen()],
 ] as const) {
-  test(`${fault} is noticed within two heartbeats, and what was under way hears of it`, async () => {
+  rabbitTest(`${fault} is noticed within two heartbeats, and what was under way hears of it`, async () => {
     const queue = fault;
     const connection = await declared(queue);
     const there = { exchange: '', routingKey: queue };
@@ -140,7 +142,7 @@ for (const [fault, what] of [
   });
 }
 
-test('a slow network delays, and breaks nothing', async () => {
+rabbitTest('a slow network delays, and breaks nothing', async () => {
   proxy.delay(60);
   const queue = 'delayed';
   const connection = await declared(queue);
@@ -153,13 +155,13 @@ test('a slow network delays, and breaks nothing', async () => {
   assert.equal((await drain(queue)).length, 200);
 });
 
-test('a broker that is there but does not answer is given up in time', async () => {
+rabbitTest('a broker that is there but does not answer is given up in time', async () => {
   proxy.stall();
   const outcome = await open(url, { connectTimeoutMs: 300 }).catch((error: unknown) => error);
   assert.equal(isMessagingError(outcome, 'CONNECT_FAILED'), true);
 });
 
-test('a cut at any moment of an operation rejects it with CONNECTION_LOST', async () => {
+rabbitTest('a cut at any moment of an operation rejects it with CONNECTION_LOST', async () => {
   const queue = 'operation';
   for (const hops of [0, 1, 2, 3, 5, 8]) {
     const connection = await declared(queue);

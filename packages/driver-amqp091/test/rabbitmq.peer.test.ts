@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, before } from 'node:test';
 import { isMessagingError, type Delivery, type DriverConnection, type ErrorCode } from '@torcello/messaging';
-import { startRabbitMq, type RabbitMq } from '@torcello/test-support';
+import type { RabbitMq } from '@torcello/test-support';
+import { rabbitTest, startFresh } from './support/rabbit.js';
 import { Collected, mailbox, message, open, text } from './support/world.js';
 
-let rabbit: RabbitMq;
+let rabbit: RabbitMq | undefined;
 let url: string;
 before(async () => {
-  rabbit = await startRabbitMq();
-  url = rabbit.url(await rabbit.freshVhost());
+  const fresh = await startFresh();
+  rabbit = fresh?.rabbit;
+  url = fresh?.url ?? '';
 });
-after(() => rabbit.stop());
+after(() => rabbit?.stop());
 
 function isCode(code: ErrorCode): (error: unknown) => boolean {
   return (error) => isMessagingError(error, code) || assert.fail(`expected ${code}, not ${String(error)}`);
@@ -26,7 +28,7 @@ async function withConnection(work: (connection: DriverConnection) => Promise<vo
 }
 
 for (const query of ['', '?queue_type=classic', '?login_method=AMQPLAIN', '?frame_max=4096']) {
-  test(`a message goes in and comes out as it was (${query})`, () =>
+  rabbitTest(`a message goes in and comes out as it was (${query})`, () =>
     withConnection(async (connection) => {
       const name = `round${query}`;
       await connection.ensure(mailbox(name));
@@ -56,24 +58,25 @@ for (const query of ['', '?queue_type=classic', '?login_method=AMQPLAIN', '?fram
       assert.equal(delivery.accept(), false);
       assert.equal(await connection.get({ queue: name }), undefined);
       assert.deepEqual(await connection.inspect({ queue: name }), { messages: 0, consumers: 0 });
-    }, query));
+    }, query),
+  );
 }
 
-test('wrong password and wrong vhost are refused logins, each by its code', async () => {
+rabbitTest('wrong password and wrong vhost are refused logins, each by its code', async () => {
   await assert.rejects(open(url.replace('guest:guest', 'guest:wrong')), isCode('LOGIN_REFUSED'));
-  await assert.rejects(open(rabbit.url('nowhere')), isCode('LOGIN_REFUSED'));
+  await assert.rejects(open(rabbit?.url('nowhere') ?? ''), isCode('LOGIN_REFUSED'));
   await assert.rejects(open(`${url}?login_method=EXTERNAL`), isCode('LOGIN_REFUSED'));
   await assert.rejects(open(`${url}?no_such_option=1`), isCode('INVALID_URL'));
 });
 
-test('hosts are tried in order, each once', async () => {
+rabbitTest('hosts are tried in order, each once', async () => {
   const [, rest = ''] = url.split('://');
   const connection = await open(`amqp://guest:guest@127.0.0.1:1,${rest}`);
   await connection.close();
   await assert.rejects(open('amqp://127.0.0.1:1,127.0.0.1:2/'), isCode('CONNECT_FAILED'));
 });
 
-test('each operation has its own error, and the others go on', () =>
+rabbitTest('each operation has its own error, and the others go on', () =>
   withConnection(async (connection) => {
     const queue = 'operations';
     await connection.ensure(mailbox(queue));
@@ -93,9 +96,10 @@ test('each operation has its own error, and the others go on', () =>
       connection.consume({ queue: 'none' }, 1, () => undefined),
       isCode('NOT_FOUND'),
     );
-  }));
+  }),
+);
 
-test('a pipeline with one missing exchange and one missing queue: each error finds its publish', () =>
+rabbitTest('a pipeline with one missing exchange and one missing queue: each error finds its publish', () =>
   withConnection(async (connection) => {
     const queue = 'pipeline';
     await connection.ensure(mailbox(queue));
@@ -121,9 +125,10 @@ test('a pipeline with one missing exchange and one missing queue: each error fin
       delivery.accept();
     }
     assert.deepEqual([...bodies].toSorted(), ['1', '4', '6']);
-  }));
+  }),
+);
 
-test('3,000 publishes of which 1,000 have no queue: every one hears its own fate', () =>
+rabbitTest('3,000 publishes of which 1,000 have no queue: every one hears its own fate', () =>
   withConnection(async (connection) => {
     await connection.ensure(mailbox('returns'));
     const results = await Promise.allSettled(
@@ -134,18 +139,20 @@ test('3,000 publishes of which 1,000 have no queue: every one hears its own fate
     const isWrong = results.some((result, index) => (result.status === 'rejected') !== (index % 3 === 0));
     assert.equal(isWrong, false);
     assert.equal((await connection.inspect({ queue: 'returns' })).messages, 2000);
-  }));
+  }),
+);
 
-test('a full mailbox refuses the message to its sender', () =>
+rabbitTest('a full mailbox refuses the message to its sender', () =>
   withConnection(async (connection) => {
     await connection.ensure(mailbox('full', { lengthMax: 1 }));
     const put = (): Promise<void> => connection.publish({ exchange: '', routingKey: 'full' }, message('x'));
     // RabbitMQ's limit of a quorum queue is soft: it lets in what was under way.
     for (let index = 0; index < 3; index++) await put().catch(isCode('NOT_CONFIRMED'));
     await assert.rejects(put(), isCode('NOT_CONFIRMED'));
-  }));
+  }),
+);
 
-test('what is too large is refused before it is sent', () =>
+rabbitTest('what is too large is refused before it is sent', () =>
   withConnection(async (connection) => {
     const there = { exchange: '', routingKey: 'anywhere' };
     await assert.rejects(connection.publish(there, message(new Uint8Array(134_217_729))), isCode('TOO_LARGE'));
@@ -161,9 +168,10 @@ test('what is too large is refused before it is sent', () =>
       connection.consume({ queue: tooLong }, 1, () => undefined),
       TypeError,
     );
-  }));
+  }),
+);
 
-test('an aborted publish says whether the message may still arrive', () =>
+rabbitTest('an aborted publish says whether the message may still arrive', () =>
   withConnection(async (connection) => {
     const there = { exchange: '', routingKey: 'abort' };
     await connection.ensure(mailbox('abort'));
@@ -176,9 +184,10 @@ test('an aborted publish says whether the message may still arrive', () =>
     const publishing = connection.publish(there, message('x'), giveUp.signal);
     giveUp.abort();
     await assert.rejects(publishing, { code: 'ABORTED', details: { mayArrive: true } });
-  }));
+  }),
+);
 
-test('a consumer gets no more than its credit, and the accepts of one turn leave as one', () =>
+rabbitTest('a consumer gets no more than its credit, and the accepts of one turn leave as one', () =>
   withConnection(async (connection) => {
     const queue = 'credit';
     await connection.ensure(mailbox(queue));
@@ -207,9 +216,10 @@ test('a consumer gets no more than its credit, and the accepts of one turn leave
     await withConnection(async (later) => {
       assert.equal((await later.inspect({ queue })).messages, 0, 'accepted right before closing is accepted');
     });
-  }));
+  }),
+);
 
-test('a released message comes back and is counted, a rejected one does not', () =>
+rabbitTest('a released message comes back and is counted, a rejected one does not', () =>
   withConnection(async (connection) => {
     const queue = 'released';
     await connection.ensure(mailbox(queue));
@@ -219,9 +229,10 @@ test('a released message comes back and is counted, a rejected one does not', ()
     const second = await connection.get({ queue });
     assert.deepEqual([second?.redelivered, second?.earlierDeliveries, second?.reject()], [true, 1, true]);
     assert.equal(await connection.get({ queue }), undefined);
-  }));
+  }),
+);
 
-test('an accept never takes an unsettled delivery with it', () =>
+rabbitTest('an accept never takes an unsettled delivery with it', () =>
   withConnection(async (connection) => {
     const queue = 'merge';
     await connection.ensure(mailbox(queue));
@@ -239,9 +250,10 @@ test('an accept never takes an unsettled delivery with it', () =>
       assert.deepEqual(left.map(({ message: { body } }) => text(body)).toSorted(), ['3', '6', '8']);
       for (const delivery of left) delivery.reject();
     });
-  }));
+  }),
+);
 
-test('a consumer says why it ended', () =>
+rabbitTest('a consumer says why it ended', () =>
   withConnection(async (connection) => {
     const queue = 'ends';
     await connection.ensure(mailbox(queue));
@@ -254,9 +266,10 @@ test('a consumer says why it ended', () =>
     const got = new Collected<Delivery>();
     await connection.consume({ queue }, 1, got.add);
     await got.atLeast(1);
-  }));
+  }),
+);
 
-test('a settlement after the connection is gone changes nothing and says so', async () => {
+rabbitTest('a settlement after the connection is gone changes nothing and says so', async () => {
   const connection = await open(url);
   await connection.ensure(mailbox('stale'));
   await connection.publish({ exchange: '', routingKey: 'stale' }, message('x'));
@@ -269,7 +282,7 @@ test('a settlement after the connection is gone changes nothing and says so', as
   await withConnection(async (later) => assert.equal((await later.get({ queue: 'stale' }))?.accept(), true));
 });
 
-test('shared queues and fanouts get what their keys say', () =>
+rabbitTest('shared queues and fanouts get what their keys say', () =>
   withConnection(async (connection) => {
     const reachedBy = [{ exchange: 'events', routingKey: 'a.*' }];
     await connection.ensure({ kind: 'shared', source: { queue: 'shared' }, reachedBy, options: {} });
@@ -289,9 +302,10 @@ test('shared queues and fanouts get what their keys say', () =>
     await connection.publish({ exchange: 'fan', routingKey: '' }, message('3'));
     for (const queue of ['shared', 'fan1', 'fan2'])
       assert.equal((await connection.get({ queue }))?.accept(), true, queue);
-  }));
+  }),
+);
 
-test('answers wait for their program over a reconnect', async () => {
+rabbitTest('answers wait for their program over a reconnect', async () => {
   const connection = await open(url);
   const there = await connection.openReplies('reply_test', 60_000, () => undefined);
   await connection.close();
@@ -303,7 +317,7 @@ test('answers wait for their program over a reconnect', async () => {
   });
 });
 
-test('a reader that throws ends the connection, and its message comes back', async () => {
+rabbitTest('a reader that throws ends the connection, and its message comes back', async () => {
   const connection = await open(url);
   await connection.ensure(mailbox('throws'));
   await connection.publish({ exchange: '', routingKey: 'throws' }, message('x'));

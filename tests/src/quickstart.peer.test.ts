@@ -103,7 +103,7 @@ for (const program of ['conductor', 'broker'] as const) {
   test(`the quickstart survives a kill -9 of the ${program} right after the plans were stored`, async () => {
     const running = quickstart(['--once', '--json']);
     const stored = await saidOnStderr(running, 'The broker has stored all 3 plans');
-    assert.ok(stored);
+    assert.ok(stored, running.output().stderr);
     const pid = pidOf(program, running.pid);
     assert.ok(pid !== undefined, 'the program runs');
     process.kill(pid, 'SIGKILL');

@@ -5,6 +5,7 @@ import { SimulatedClock } from '@torcello/platform/testing';
 import { MemoryStore, startBroker } from '../src/index.js';
 import type { Broker, BrokerOptions } from '../src/index.js';
 import { RawClient } from './support/raw-client.js';
+import { SlowStore } from './support/slow-store.js';
 
 async function brokerWith(
   t: TestContext,
@@ -201,3 +202,32 @@ test('low disk space is told, publishes are refused, acknowledgements go on, and
   assert.equal(broker.vhosts.get('/')?.queues.get('q')?.readyCount, 1);
   await leave(client);
 });
+
+test('who publishes faster than the disk writes is not read until it has caught up', async (t) => {
+  const store = new SlowStore();
+  store.isSlow = false;
+  const limits = { uncommittedBytesMax: 10_000 };
+  const broker = await startBroker({ store, users: [{ name: 'guest', password: 'guest' }], limits });
+  t.after(() => broker.stop());
+  const client = await new RawClient(broker).open();
+  await client.channel();
+  client.send(1, { name: 'queue.declare', queue: 'q', durable: true });
+  await client.method('queue.declare-ok');
+  store.isSlow = true;
+  const ready = (): number => broker.vhosts.get('/')?.queues.get('q')?.readyCount ?? 0;
+  const publish = (): void => client.publish(1, 'q', { properties: { deliveryMode: 2 }, body: Buffer.alloc(1000) });
+  publish();
+  await turns(5);
+  for (let count = 1; count < 500; count++) publish();
+  await turns(50);
+  const waiting = ready();
+  assert.ok(waiting > 1 && waiting < 100, `${waiting} of 500 were read`);
+  store.quicken();
+  client.send(1, { name: 'queue.declare', queue: 'q', passive: true });
+  assert.equal((await client.method('queue.declare-ok')).messageCount, 500);
+  await leave(client);
+});
+
+async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
+}

@@ -11,6 +11,7 @@ import { emptyDisk, MemoryStore } from '../src/store/memory-store.js';
 import { StoreDamage } from '../src/store/message-store.js';
 import type { MessageStore, StoreOperation } from '../src/store/message-store.js';
 import { checksumBytes, seal } from '../src/store/sealed-value.js';
+import { SlowStore } from './support/slow-store.js';
 
 function databaseFile(t: TestContext): string {
   const folder = temporaryFolder('store');
@@ -100,23 +101,6 @@ test('a damaged message is reported by its place, not served', async (t) => {
   assert.throws(() => [...again.messages()], /message 9 of queue number 3/);
   await again.close();
 });
-
-/** A store whose commits end when the test says so. */
-class SlowStore extends MemoryStore {
-  readonly batches: (readonly StoreOperation[])[] = [];
-  readonly #endings: { readonly resolve: () => void; readonly reject: (error: Error) => void }[] = [];
-
-  override commit(operations: readonly StoreOperation[]): Promise<void> {
-    this.batches.push(operations);
-    return new Promise((resolve, reject) => this.#endings.push({ resolve, reject }));
-  }
-
-  end(error?: Error): void {
-    const ending = this.#endings.shift();
-    if (error === undefined) ending?.resolve();
-    else ending?.reject(error);
-  }
-}
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const put = (key: string): StoreOperation => ({ kind: 'put-entity', key, value: '' });

@@ -203,11 +203,22 @@ class RunningBroker implements Broker, BrokerCore, Admission {
     if (this.#counted.size >= this.limits.connectionsMax) {
       throw new AmqpError('NOT_ALLOWED', 'the broker has all the connections it may have');
     }
-    if (count >= this.limits.connectionsPerUserMax) {
+    const most = Math.min(this.limits.connectionsPerUserMax, user.limits?.['max-connections'] ?? Infinity);
+    if (count >= most) {
       throw new AmqpError('NOT_ALLOWED', `user '${user.name}' has all the connections it may have`);
     }
     this.#perUser.set(user.name, count + 1);
     this.#counted.add(connection);
+  }
+
+  channelOpens(connection: Connection): void {
+    const { userName = '' } = connection;
+    const most = this.users.get(userName)?.limits?.['max-channels'];
+    if (most === undefined) return;
+    let count = 0;
+    for (const other of this.#connections) if (other.userName === userName) count += other.channelCount;
+    if (count < most) return;
+    throw new AmqpError('NOT_ALLOWED', `user '${userName}' has all the channels it may have (${most})`);
   }
 
   gone(connection: Connection): void {

@@ -19,6 +19,8 @@ import type { Vhost } from './vhost.js';
 export interface Admission {
   /** @throws NOT_ALLOWED when the broker, or the user, has all the connections it may have. */
   loggedIn(connection: Connection, user: User): void;
+  /** @throws NOT_ALLOWED when the user has all the channels it may have. */
+  channelOpens(connection: Connection): void;
   /** Called once, when nothing of the connection is left. */
   gone(connection: Connection): void;
 }
@@ -95,6 +97,9 @@ export class Connection implements ChannelConnection {
   }
   get userName(): string | undefined {
     return this.#user?.name;
+  }
+  get channelCount(): number {
+    return this.#channels.size;
   }
   get isLoggedIn(): boolean {
     return this.#user !== undefined;
@@ -269,6 +274,7 @@ export class Connection implements ChannelConnection {
         `number of channels opened has reached the maximum allowed of (${this.#channelsMax})`,
       );
     }
+    this.#admission.channelOpens(this);
     this.#channels.set(number, new Channel(number, this));
     this.send(number, { name: 'channel.open-ok' });
   }

@@ -4,6 +4,7 @@ import type { TestContext } from 'node:test';
 import { FrameWriter } from '@torcello/amqp091';
 import { defaultLimits, MemoryStore, startBroker } from '../src/index.js';
 import type { Broker, BrokerLimits } from '../src/index.js';
+import type { UserLimit } from '../src/access/users.js';
 import { RawClient } from './support/raw-client.js';
 
 type Outcome = 'fine' | `refused: ${number}` | 'dropped';
@@ -267,3 +268,27 @@ test('every limit is a whole number above zero', () => {
     assert.ok(Number.isSafeInteger(value) && value > 0, name);
   }
 });
+
+for (const most of [2, 3]) {
+  test(`a user who may have ${most} connections and 4 channels over all of them gets no more`, async (t) => {
+    const broker = await brokerWith(t, {});
+    const limit = (name: UserLimit, value: number): void => {
+      const user = broker.users.get('guest');
+      assert.ok(user !== undefined);
+      broker.users.setLimit(user, name, value);
+    };
+    limit('max-connections', most);
+    limit('max-channels', 4);
+    const clients: RawClient[] = [];
+    for (let number = 0; number < most; number++) clients.push(await new RawClient(broker).open());
+    await assert.rejects(new RawClient(broker).open(), /NOT_ALLOWED.*connections/);
+    const opened = await each(5, (number) => {
+      const client = clients[number % most];
+      assert.ok(client !== undefined);
+      client.send(number, { name: 'channel.open' });
+      return outcome(client, number <= 4 ? 'channel.open-ok' : 'nothing');
+    });
+    assert.equal(opened, 'refused: 530');
+    await new RawClient(broker).open({ user: 'other' });
+  });
+}

@@ -128,3 +128,15 @@ test('a body that is too large or no JSON is refused', async (t) => {
   assert.equal((await call('PUT', 'nothing/here', {})).status, 404);
   assert.equal((await call('DELETE', 'overview')).status, 405);
 });
+
+test('limits of a user are set, refused when they make no sense, and taken away', async (t) => {
+  const broker = await api(t);
+  await makeAgent(broker);
+  assert.equal((await broker.call('PUT', 'user-limits/agent/max-connections', { value: 0 })).status, 204);
+  const url = broker.url.replace('guest:guest', 'agent:secret');
+  await assert.rejects(connect(url));
+  assert.equal((await broker.call('PUT', 'user-limits/agent/max-dreams', { value: 1 })).status, 400);
+  assert.equal((await broker.call('PUT', 'user-limits/agent/max-channels', { value: 'many' })).status, 400);
+  assert.equal((await broker.call('DELETE', 'user-limits/agent/max-connections')).status, 204);
+  await (await connect(url)).close();
+});

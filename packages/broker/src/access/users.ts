@@ -25,7 +25,13 @@ export interface User {
   readonly permissions: Readonly<Record<string, Permissions>>;
   /** By virtual host and exchange. */
   readonly topicPermissions: Readonly<Record<string, Readonly<Record<string, TopicPermissions>>>>;
+  /** Counts that this user may not pass; without an entry the broker's own limits hold. */
+  readonly limits?: Readonly<Partial<Record<UserLimit, number>>>;
 }
+
+/** Limits of one user, in RabbitMQ's words; channels are counted over all connections. */
+export const userLimits = ['max-connections', 'max-channels'] as const;
+export type UserLimit = (typeof userLimits)[number];
 
 export const administratorTag = 'administrator';
 export const everything: Permissions = { configure: allNames, write: allNames, read: allNames };
@@ -72,8 +78,8 @@ export class Users {
     const passwordHash = wish.password === undefined ? '' : await hashPassword(wish.password, this.#random);
     const there = this.#users.get(name);
     if (there !== undefined) this.#passwords.forget(there.passwordHash);
-    const { permissions = {}, topicPermissions = {} } = there ?? {};
-    this.#save({ name, passwordHash, tags: wish.tags, permissions, topicPermissions });
+    const { permissions = {}, topicPermissions = {}, limits = {} } = there ?? {};
+    this.#save({ name, passwordHash, tags: wish.tags, permissions, topicPermissions, limits });
   }
 
   /** False when there is no such user. */
@@ -98,6 +104,12 @@ export class Users {
   ): void {
     const inVhost = { ...user.topicPermissions[at.vhost], [at.exchange]: rights };
     this.#save({ ...user, topicPermissions: { ...user.topicPermissions, [at.vhost]: inVhost } });
+  }
+
+  /** Undefined takes the limit away. It holds for what is opened from now on. */
+  setLimit(user: User, limit: UserLimit, most: number | undefined): void {
+    const { [limit]: _old, ...others } = user.limits ?? {};
+    this.#save({ ...user, limits: most === undefined ? others : { ...others, [limit]: most } });
   }
 
   recover(user: User): void {

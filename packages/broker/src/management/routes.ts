@@ -1,5 +1,5 @@
-import { everything } from '../access/users.js';
-import type { Permissions, User } from '../access/users.js';
+import { everything, userLimits } from '../access/users.js';
+import type { Permissions, User, UserLimit } from '../access/users.js';
 import { patternFromRegex, patternToRegex } from '../access/name-pattern.js';
 import type { NamePattern } from '../access/name-pattern.js';
 import type { Broker } from '../broker.js';
@@ -44,6 +44,8 @@ export const routes: readonly Route[] = [
   { method: 'GET', path: 'permissions/*/*', serve: getPermissions },
   { method: 'PUT', path: 'permissions/*/*', serve: putPermissions },
   { method: 'PUT', path: 'topic-permissions/*/*', serve: putTopicPermissions },
+  { method: 'PUT', path: 'user-limits/*/*', serve: putUserLimit },
+  { method: 'DELETE', path: 'user-limits/*/*', serve: deleteUserLimit },
   { method: 'GET', path: 'queues/*', serve: (request) => ok(allQueues(vhostNamed(request))) },
   { method: 'GET', path: 'queues/*/*', serve: getQueue },
   { method: 'DELETE', path: 'connections/username/*', serve: closeConnections },
@@ -144,6 +146,29 @@ async function putTopicPermissions(request: RouteRequest): Promise<Answer> {
   broker.users.setTopicPermissions(user, { vhost: vhost.name, exchange }, rights);
   await broker.durable();
   return isThere ? noContent : created;
+}
+
+async function putUserLimit(request: RouteRequest): Promise<Answer> {
+  const { broker, body } = request;
+  const { value } = body;
+  if (typeof value !== 'number' || !Number.isSafeInteger(value))
+    throw new HttpError(400, 'value is not a whole number');
+  broker.users.setLimit(userNamed(request, 0), limitNamed(request), value < 0 ? undefined : value);
+  await broker.durable();
+  return noContent;
+}
+
+async function deleteUserLimit(request: RouteRequest): Promise<Answer> {
+  const { broker } = request;
+  broker.users.setLimit(userNamed(request, 0), limitNamed(request), undefined);
+  await broker.durable();
+  return noContent;
+}
+
+function limitNamed({ names }: RouteRequest): UserLimit {
+  const limit = userLimits.find((known) => known === names[1]);
+  if (limit === undefined) throw new HttpError(400, `limits of a user are ${userLimits.join(', ')}`);
+  return limit;
 }
 
 function getQueue(request: RouteRequest): Answer {

@@ -108,13 +108,13 @@ describe('joining', () => {
   });
 
   it('waits for the plan signing key', async () => {
-    let key: string | undefined;
-    await using test = await TestApi.open({ planKey: () => key });
+    const plans: { key: string | undefined } = { key: undefined };
+    await using test = await TestApi.open({ planKey: () => plans.key });
     const machine = await oneMachine(test);
     const request = requestOf(machine.joinLine, newKey());
     assert.equal((await join(test, request)).body.code, 'not_ready');
-    key = newKey();
-    assert.equal((await join(test, request)).body.planKey, key);
+    plans.key = newKey();
+    assert.equal((await join(test, request)).body.planKey, plans.key);
   });
 });
 

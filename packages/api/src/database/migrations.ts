@@ -22,7 +22,7 @@ async function start(db: Kysely<unknown>): Promise<void> {
   await db.schema.createIndex('machines_undeclared').on('machines').column('is_mailbox_declared').execute();
 }
 
-/** Columns as `name:kind`; kinds are `id` (text, primary key), `serial`, `text`, `int`, `bytes`, and with `?` the empty is allowed. */
+/** Columns as `name:kind`; kinds are `id` (text, primary key), `serial`, `text`, `int`, `bytes`, `count` (from 0), and with `?` the empty is allowed. */
 const tables: Readonly<Record<string, string>> = {
   environments:
     'id:id name:text version:int description:text services:text is_deployed:int created_at:int ' + 'updated_at:int',
@@ -36,7 +36,7 @@ const tables: Readonly<Record<string, string>> = {
     'id:id environment_id:text name:text role:text place:int mailbox:text is_mailbox_declared:int ' +
     'created_at:int enrolment:int token_digest:text token_used_by:text? is_token_contested:int ' +
     'public_key:text? hostname:text? agent_version:text? joined_at:int? last_heartbeat_at:int? ' +
-    'running_plan:text?',
+    'running_plan:text? notices:text?',
   mailbox_removals: 'mailbox:id machine_id:text due_at:int',
   deployments:
     'id:id environment_id:text environment_name:text session_id:text? action:text model:text ' +
@@ -50,7 +50,8 @@ const tables: Readonly<Record<string, string>> = {
     'started_at:int? finished_at:int? outcome:text? reason:text? sequence:int',
   steps: 'plan_id:text name:text place:int state:text exit_code:int? started_at:int? finished_at:int?',
   outbox:
-    'id:serial mailbox:text message_id:text subject:text headers:text body:text expires_ms:int? ' + 'created_at:int',
+    'id:serial mailbox:text message_id:text subject:text headers:text body:text expires_ms:int? ' +
+    'attempts:count created_at:int',
   inbox: 'plan_id:id body:text received_at:int',
   reports:
     'id:serial message_id:text deployment_id:text level:text text:text entity:text entity_id:text ' + 'created_at:int',
@@ -79,6 +80,7 @@ async function createTable(db: Kysely<unknown>, table: string, columns: string):
     else if (kind === 'serial')
       builder = builder.addColumn(column, 'integer', (made) => made.primaryKey().autoIncrement());
     else if (kind === 'bytes') builder = builder.addColumn(column, sql`blob`, (made) => made.notNull());
+    else if (kind === 'count') builder = builder.addColumn(column, 'integer', (made) => made.notNull().defaultTo(0));
     else {
       const type = kind.startsWith('text') ? 'text' : 'bigint';
       builder = builder.addColumn(column, type, (made) => (kind.endsWith('?') ? made : made.notNull()));

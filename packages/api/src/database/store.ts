@@ -14,7 +14,7 @@ export type Db = Kysely<Tables>;
 /** One transaction. What `afterCommit` is given happens when the rows are safe, and not at all when they are not. */
 export interface Work {
   readonly db: Transaction<Tables>;
-  afterCommit(action: () => void): void;
+  readonly afterCommit: (action: () => void) => void;
 }
 
 /** The API's truth. Every change goes through `write`; reads that need no transaction use `db`. */

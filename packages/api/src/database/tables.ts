@@ -100,6 +100,8 @@ export interface MachineTable {
   readonly joined_at: number | null;
   readonly last_heartbeat_at: number | null;
   readonly running_plan: string | null;
+  /** What the agent says went wrong on the machine, JSON list; text of an agent, never trusted. */
+  readonly notices: string | null;
 }
 
 /** A mailbox and a login that the broker must forget, at the earliest at `due_at`. */
@@ -196,6 +198,8 @@ export interface OutboxTable {
   readonly body: string;
   /** Null: it waits until somebody reads it. */
   readonly expires_ms: number | null;
+  /** How often it was tried: what cannot leave yet does not hold up the rest. */
+  readonly attempts: Generated<number>;
   readonly created_at: number;
 }
 
@@ -245,7 +249,8 @@ export type EnvironmentRow = Selectable<EnvironmentTable>;
 export type SessionRow = Selectable<SessionTable>;
 export type PackageRow = Selectable<PackageTable>;
 export type MachineRow = Selectable<MachineTable>;
-export type DeploymentRow = Selectable<DeploymentTable>;
+/** A deployment without its model, which may be large and is read only where it is needed. */
+export type DeploymentRow = Omit<Selectable<DeploymentTable>, 'model'>;
 export type PlanRow = Selectable<PlanTable>;
 export type StepRow = Selectable<StepTable>;
 export type OutboxRow = Selectable<OutboxTable>;

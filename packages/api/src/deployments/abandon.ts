@@ -2,6 +2,7 @@ import type { DeploymentEvent } from '@torcello/contracts';
 import type { Work } from '../database/store.js';
 import type { DeploymentRow } from '../database/tables.js';
 import type { History } from './history.js';
+import { deploymentColumns } from './rows.js';
 
 /** Ends a deployment whose environment is dropped: open plans are closed, nothing is undone on the machines. */
 export async function abandonDeployment(work: Work, history: History, row: DeploymentRow): Promise<void> {
@@ -18,11 +19,11 @@ export async function abandonDeployment(work: Work, history: History, row: Deplo
 export async function endPlansOfMachine(
   work: Work,
   history: History,
-  end: { readonly machineId: string; readonly outcome: 'cancelled' | 'interrupted'; readonly reason: string },
+  end: { readonly machineId: string; readonly outcome: 'cancelled' | 'replaced'; readonly reason: string },
 ): Promise<void> {
   const rows = await work.db
     .selectFrom('deployments')
-    .selectAll()
+    .select(deploymentColumns)
     .where('finished_at', 'is', null)
     .where('id', 'in', (inner) =>
       inner

@@ -11,6 +11,7 @@ import { Refusal } from '../errors.js';
 import { apiLimits } from '../limits.js';
 import type { StoredModel } from './model.js';
 import { checkMachines, makeStages } from './stages.js';
+import { deploymentColumns } from './rows.js';
 
 export interface DeploymentOrder {
   readonly environment: EnvironmentRow;
@@ -56,7 +57,7 @@ export async function acceptDeployment(context: Context, work: Work, order: Depl
 export async function unfinishedDeployment(db: Db, environmentId: string): Promise<DeploymentRow | undefined> {
   return db
     .selectFrom('deployments')
-    .selectAll()
+    .select(deploymentColumns)
     .where('environment_id', '=', environmentId)
     .where('finished_at', 'is', null)
     .limit(1)

@@ -13,7 +13,7 @@ import type { Context } from '../context.js';
 import type { Work } from '../database/store.js';
 import type { DeploymentRow, LetterTable } from '../database/tables.js';
 import { Refusal } from '../errors.js';
-import { deploymentRow } from './claims.js';
+import { deploymentRow } from './rows.js';
 import { loadEvents } from './folded.js';
 import type { FoldedDeployments } from './folded.js';
 import type { History } from './history.js';

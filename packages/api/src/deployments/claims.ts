@@ -14,7 +14,7 @@ import type { Db, Work } from '../database/store.js';
 import type { DeploymentRow } from '../database/tables.js';
 import type { FoldedDeployments } from './folded.js';
 import type { Leases } from './leases.js';
-import { parseModel } from './model.js';
+import { deploymentRow, loadModel } from './rows.js';
 
 export interface ClaimsOptions {
   readonly context: Context;
@@ -117,7 +117,7 @@ export class Claims {
 
   /** The accepted model, with the enrolments as they are now: an agent may have joined meanwhile. */
   async #model(db: Db, row: DeploymentRow): Promise<DeploymentModel> {
-    const { services, machines } = parseModel(row.model);
+    const { services, machines } = await loadModel(db, row.id);
     const joined = await db
       .selectFrom('machines')
       .select(['id', 'enrolment'])
@@ -137,10 +137,6 @@ export class Claims {
       filesToken: this.#options.filesToken(row.id),
     };
   }
-}
-
-export async function deploymentRow(db: Db, id: string): Promise<DeploymentRow | undefined> {
-  return db.selectFrom('deployments').selectAll().where('id', '=', id).executeTakeFirst();
 }
 
 async function knowsEvents(db: Db, request: ClaimRequest): Promise<boolean> {

@@ -4,7 +4,7 @@ import { writeAudit } from '../database/audit.js';
 import type { Work } from '../database/store.js';
 import type { DeploymentRow } from '../database/tables.js';
 import { removeEnvironment } from '../environments/remove.js';
-import { parseModel } from './model.js';
+import { loadModel } from './rows.js';
 
 /** What the end of a deployment does to its row, its session and its environment, in one transaction. */
 export async function finishDeployment(
@@ -45,7 +45,8 @@ function sessionStateAfter(action: 'deploy' | 'destroy', result: Result): string
 
 /** A failed deployment, too, stores what it tried and makes all other sessions stale (Murano section 2, States). */
 async function updateEnvironment(work: Work, row: DeploymentRow, now: number): Promise<void> {
-  const services = row.action === 'deploy' ? { services: JSON.stringify(parseModel(row.model).objects) } : {};
+  const services =
+    row.action === 'deploy' ? { services: JSON.stringify((await loadModel(work.db, row.id)).objects) } : {};
   await work.db
     .updateTable('environments')
     .set((columns) => ({ ...services, version: columns('version', '+', 1), updated_at: now }))

@@ -2,7 +2,7 @@ import { apply, emptyDeployment } from '@torcello/contracts';
 import type { DeploymentEvent, DeploymentState } from '@torcello/contracts';
 import type { Db } from '../database/store.js';
 import type { DeploymentRow } from '../database/tables.js';
-import { parseModel } from './model.js';
+import { loadModel } from './rows.js';
 import type { StoredModel } from './model.js';
 
 /** A deployment's model and its history folded up to `length`. */
@@ -34,7 +34,7 @@ export class FoldedDeployments {
     if (known?.length === row.length) return known;
     const from = known !== undefined && known.length < row.length ? known : undefined;
     const events = await loadEvents(db, { deploymentId: row.id, from: from?.length ?? 0, limit: row.length });
-    const start = from ?? { model: parseModel(row.model), state: emptyDeployment, length: 0 };
+    const start = from ?? { model: await loadModel(db, row.id), state: emptyDeployment, length: 0 };
     return { ...start, state: events.reduce(apply, start.state), length: row.length };
   }
 

@@ -29,7 +29,9 @@ const stepName = Type.String({ minLength: 1, maxLength: 64 });
 const exitCode = Type.Union([Type.Integer({ minimum: -2_147_483_648, maximum: 4_294_967_295 }), Type.Null()]);
 const line = Type.String({ maxLength: 4_096 });
 const outcome = Type.Union(
-  ['succeeded', 'failed', 'expired', 'cancelled', 'interrupted', 'refused'].map((name) => Type.Literal(name)),
+  ['succeeded', 'failed', 'expired', 'cancelled', 'superseded', 'interrupted', 'refused'].map((name) =>
+    Type.Literal(name),
+  ),
 );
 
 const stepResult = Type.Object({
@@ -40,6 +42,13 @@ const stepResult = Type.Object({
   startedAtMs: instantMs,
   finishedAtMs: instantMs,
   outputBytes: Type.Integer({ minimum: 0 }),
+});
+
+const notice = Type.Object({
+  code: Type.String({ maxLength: 64 }),
+  detail: line,
+  count: Type.Integer({ minimum: 0 }),
+  lastAtMs: instantMs,
 });
 
 const schemas: Readonly<Record<Exclude<AgentMessageKind, 'output'>, TSchema>> = {
@@ -69,6 +78,7 @@ const schemas: Readonly<Record<Exclude<AgentMessageKind, 'output'>, TSchema>> = 
     processStartedAtMs: instantMs,
     runningPlan: Type.Optional(id),
     waitingPlans: Type.Integer({ minimum: 0 }),
+    notices: Type.Optional(Type.Array(notice, { maxItems: 10 })),
     intervalMs: Type.Integer({ minimum: 1, maximum: 3_600_000 }),
     atMs: instantMs,
   }),

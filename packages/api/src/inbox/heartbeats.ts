@@ -9,6 +9,7 @@ export async function storeHeartbeat(inbox: InboxWork, heartbeat: HeartbeatMessa
       last_heartbeat_at: inbox.context.clock.now(),
       running_plan: heartbeat.runningPlan ?? null,
       agent_version: heartbeat.agentVersion,
+      notices: heartbeat.notices === undefined ? null : JSON.stringify(heartbeat.notices),
     })
     .where('id', '=', heartbeat.machineId)
     .where('enrolment', '=', heartbeat.enrolment)

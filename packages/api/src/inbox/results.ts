@@ -1,7 +1,7 @@
 import type { DeploymentEvent, ResultMessage } from '@torcello/contracts';
 import { writeReceipt } from '../database/outbox.js';
 import type { PlanRow, StepTable } from '../database/tables.js';
-import { deploymentRow } from '../deployments/claims.js';
+import { deploymentRow } from '../deployments/rows.js';
 import { boundedInstant } from './agent-time.js';
 import type { InboxWork } from './inbox.js';
 

@@ -95,7 +95,7 @@ export class Joins {
     if (row.enrolment > 0) {
       await endPlansOfMachine(work, history, {
         machineId: row.id,
-        outcome: 'interrupted',
+        outcome: 'replaced',
         reason: 'another agent took the place of this machine',
       });
     }
@@ -108,6 +108,7 @@ export class Joins {
       joined_at: context.clock.now(),
       last_heartbeat_at: null,
       running_plan: null,
+      notices: null,
     };
     await work.db.updateTable('machines').set(changes).where('id', '=', row.id).execute();
     const detail = { hostname: request.hostname, enrolment: changes.enrolment };

@@ -143,6 +143,7 @@ export class Machines {
       joined_at: null,
       last_heartbeat_at: null,
       running_plan: null,
+      notices: null,
     };
     return { row, joinLine: this.#joinLine(id, token) };
   }

@@ -71,6 +71,7 @@ export class Relay {
       const rows = await context.store.db
         .selectFrom('outbox')
         .selectAll()
+        .orderBy('attempts')
         .orderBy('id')
         .limit(apiLimits.relayParallelMax.value)
         .execute();
@@ -78,6 +79,7 @@ export class Relay {
       this.#isWanted = true;
       const done = (await Promise.all(rows.map((row) => this.#publish(row)))).filter((row) => row !== undefined);
       await this.#settle(done);
+      await this.#countAttempts(rows.filter((row) => !done.includes(row)));
       if (done.length < rows.length) await this.#pause();
       else this.#waitMs = waitMsMin;
     }
@@ -122,6 +124,18 @@ export class Relay {
     const ids = rows.map((row) => row.id);
     await this.#options.context.store.write(async ({ db }) => {
       await db.deleteFrom('outbox').where('id', 'in', ids).execute();
+    });
+  }
+
+  async #countAttempts(rows: readonly OutboxRow[]): Promise<void> {
+    if (rows.length === 0) return;
+    const ids = rows.map((row) => row.id);
+    await this.#options.context.store.write(async ({ db }) => {
+      await db
+        .updateTable('outbox')
+        .set((columns) => ({ attempts: columns('attempts', '+', 1) }))
+        .where('id', 'in', ids)
+        .execute();
     });
   }
 

@@ -33,6 +33,7 @@ export function agentRoutes(app: FastifyInstance, services: ApiServices): void {
         ...(row.joined_at === null ? {} : { joinedAt: isoTime(row.joined_at) }),
         ...(row.last_heartbeat_at === null ? {} : { lastHeartbeatAt: isoTime(row.last_heartbeat_at) }),
         ...(row.running_plan === null ? {} : { runningPlan: row.running_plan }),
+        ...(row.notices === null ? {} : { notices: JSON.parse(row.notices) as unknown }),
         ...services.presence.judge({ joinedAtMs: row.joined_at, lastHeartbeatAtMs: row.last_heartbeat_at }),
       }));
       return { agents };

@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import { deploymentRow } from '../deployments/claims.js';
+import { deploymentColumns, deploymentRow } from '../deployments/rows.js';
 import { viewDeployment, viewPlans } from '../deployments/view.js';
 import type { DeploymentRow } from '../database/tables.js';
 import type { DeploymentEvent } from '@torcello/contracts';
@@ -99,7 +99,7 @@ function muranoRoutes(app: FastifyInstance, services: ApiServices): void {
     async () => {
       const rows = await db
         .selectFrom('deployments')
-        .selectAll()
+        .select(deploymentColumns)
         .orderBy('accepted_at', 'desc')
         .limit(listedMax)
         .execute();
@@ -117,7 +117,7 @@ function muranoRoutes(app: FastifyInstance, services: ApiServices): void {
       const environment = await services.environments.find(request.params.e);
       const rows = await db
         .selectFrom('deployments')
-        .selectAll()
+        .select(deploymentColumns)
         .where('environment_id', '=', environment.id)
         .orderBy('accepted_at', 'desc')
         .limit(listedMax)

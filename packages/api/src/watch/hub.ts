@@ -1,6 +1,6 @@
 import type { Logger } from '@torcello/platform';
 import { Background } from '@torcello/platform';
-import { deploymentRow } from '../deployments/claims.js';
+import { deploymentRow } from '../deployments/rows.js';
 import { viewDeployment, viewPlans } from '../deployments/view.js';
 import type { DeploymentView, PlanView } from '../deployments/view.js';
 import type { Db } from '../database/store.js';

@@ -55,9 +55,12 @@ export interface HeartbeatMessage {
   readonly atMs: number;
 }
 
-/** A trouble of an agent. `LETTER_REFUSED`: a letter in its mailbox was not certainly meant for it, and was not run. */
+/**
+ * A trouble of an agent. `LETTER_REFUSED`: a letter in its mailbox was not certainly meant for it, and was not run.
+ * `JOURNAL_FULL`: there was no room on the machine to take a plan, or to write down what happened, which waits.
+ */
 export interface AgentNotice {
-  readonly code: 'LETTER_REFUSED' | 'JOURNAL_DAMAGED';
+  readonly code: 'LETTER_REFUSED' | 'JOURNAL_DAMAGED' | 'JOURNAL_FULL';
   /** One line for people; written by the agent, so never trusted. */
   readonly detail: string;
   /** How often since the agent's process started. */

@@ -49,6 +49,8 @@ export interface StepDefinition {
   readonly timeout?: string;
   /** Default: fail. */
   readonly onInterrupt?: 'fail' | 'rerun' | 'check';
+  /** The step restarts the machine; the plan goes on with the next step when it is up again. */
+  readonly reboot?: 'expected';
   /** Program and arguments for `check`: exit code 0 means that the interrupted step had done its work. */
   readonly check?: readonly (string | number | boolean)[];
 }
@@ -94,6 +96,7 @@ const stepSchema: TSchema = Type.Object(
       Type.Record(Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_]*$' }), scalar, { additionalProperties: false }),
     ),
     timeout: Type.Optional(Type.String()),
+    reboot: Type.Optional(Type.Literal('expected')),
     onInterrupt: Type.Optional(Type.Union([Type.Literal('fail'), Type.Literal('rerun'), Type.Literal('check')])),
     check: Type.Optional(Type.Array(scalar, { minItems: 1, maxItems: 256 })),
   },

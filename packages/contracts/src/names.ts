@@ -46,11 +46,18 @@ export function machineMailboxName(secretHex: string): string {
 export const letterKindHeader = 'torcello-kind';
 export type LetterKind = 'plan' | 'cancel' | 'receipt';
 
-/** Headers of an output message; its body is the bytes themselves. */
-export const outputHeaders: Readonly<Record<'deploymentId' | 'planId' | 'step' | 'offset' | 'last', string>> = {
+/**
+ * Headers of an output message; its body is the bytes themselves. The last message of a step is empty: its offset is the
+ * length of everything that the step wrote, more than was sent where it was cut, and `sha256` (hexadecimal; absent where
+ * it is not known) is over all of it.
+ */
+export const outputHeaders: Readonly<
+  Record<'deploymentId' | 'planId' | 'step' | 'offset' | 'last' | 'sha256', string>
+> = {
   deploymentId: 'torcello-deployment',
   planId: 'torcello-plan',
   step: 'torcello-step',
   offset: 'torcello-offset',
   last: 'torcello-last',
+  sha256: 'torcello-sha256',
 };

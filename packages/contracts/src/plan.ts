@@ -59,6 +59,8 @@ export interface PlanStep {
   readonly onInterrupt: 'fail' | 'rerun' | 'check';
   /** For `check`: exit code 0 means that the interrupted step had done its work. */
   readonly check?: readonly string[];
+  /** The step restarts the machine: when it is up again the plan goes on with the next step. Exit code 194 asks for the same. */
+  readonly reboot?: 'expected';
 }
 
 export interface PlanFile {

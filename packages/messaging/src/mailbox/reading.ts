@@ -46,6 +46,8 @@ class MailboxReader {
       this.#end();
       unsubscribe();
       this.#signal?.removeEventListener('abort', onAbort);
+      // Before the stop, so that the broker hears of them first; what comes until it is done follows.
+      for (const letter of this.#arrived.splice(0)) letter.release();
       await this.#subscription?.stop();
       await keeping;
       for (const letter of this.#arrived.splice(0)) letter.release();

@@ -10,8 +10,8 @@ import { PendingPublish } from './pending-publish.js';
 
 /**
  * Publishes with confirms on a channel of its own. When the broker closes that channel because of one message, it does
- * not say which: a new channel is opened at once and what was unconfirmed is sent again one by one, until the one that
- * the broker refuses has shown itself. The others arrive at least once and nobody hears of it.
+ * not say which: a new channel is opened at once and those that may have done it are sent again one by one, until the one
+ * that the broker refuses has shown itself. The others arrive at least once and nobody hears of it.
  */
 export class Publisher {
   readonly #connection: AmqpConnection;
@@ -21,6 +21,8 @@ export class Publisher {
   #unconfirmed = new ConfirmRing<PendingPublish>();
   #channel: Channel | undefined;
   #isOpening = false;
+  /** So many of `#again` may have made the broker close the channel; each is sent alone. */
+  #suspects = 0;
   #returnedUpTo = 0;
   #end: MessagingError | undefined;
   #idleListeners: (() => void)[] = [];
@@ -53,13 +55,14 @@ export class Publisher {
 
   #canSend(): boolean {
     if (this.#channel === undefined || !this.#connection.hasRoom) return false;
-    return this.#unconfirmed.span < (this.#again.length > 0 ? 1 : driverLimits.unconfirmedMax);
+    return this.#unconfirmed.span < (this.#suspects > 0 ? 1 : driverLimits.unconfirmedMax);
   }
 
   #pump(): void {
     while (this.#canSend()) {
       const next = this.#again.shift() ?? this.#waiting.shift();
       if (next === undefined) break;
+      if (this.#suspects > 0) this.#suspects -= 1;
       if (!next.isDone) this.#send(next);
     }
     if (this.#idleListeners.length > 0 && this.#isIdle()) this.#tellIdle();
@@ -141,26 +144,38 @@ export class Publisher {
   #onChannelEnd(reason: MessagingError): void {
     this.#channel = undefined;
     if (this.#end !== undefined || !this.#connection.isOpen) return;
-    const suspects: PendingPublish[] = [];
-    this.#unconfirmed.takeUpTo(0, (publish) => suspects.push(publish));
+    const unconfirmed: PendingPublish[] = [];
+    this.#unconfirmed.takeUpTo(0, (publish) => unconfirmed.push(publish));
+    const suspects = suspectsOf(unconfirmed, reason);
     const [only] = suspects;
-    if (suspects.length === 1 && only !== undefined) this.#convict(only, reason);
-    else this.#sendAgain(suspects);
+    if (suspects.length === 1 && only !== undefined) this.#convict(only, unconfirmed, reason);
+    else this.#sendAgain(suspects, unconfirmed);
     this.#open();
   }
 
-  #sendAgain(suspects: readonly PendingPublish[]): void {
+  /** The suspects go first and alone, until one is found out; everybody else keeps the old order. */
+  #sendAgain(suspects: readonly PendingPublish[], unconfirmed: readonly PendingPublish[]): void {
     const later = this.#again.drain();
-    for (const publish of [...suspects, ...later]) if (!publish.isDone) this.#again.push(publish);
+    const suspected = new Set(suspects);
+    const innocent = unconfirmed.filter((publish) => !suspected.has(publish));
+    const open = suspects.filter(({ isDone }) => !isDone);
+    this.#suspects = open.length;
+    for (const publish of [...open, ...innocent, ...later]) if (!publish.isDone) this.#again.push(publish);
   }
 
-  /** This one made the broker close the channel. Those that ask for the same impossible thing need not try it. */
-  #convict(culprit: PendingPublish, reason: MessagingError): void {
+  /**
+   * This one made the broker close the channel. Those that ask for the same impossible thing need not try it, and what
+   * was sent behind it never got a hearing.
+   */
+  #convict(culprit: PendingPublish, unconfirmed: readonly PendingPublish[], reason: MessagingError): void {
     const isAlike = alikeTest(culprit.destination, reason);
+    const others = [...unconfirmed, ...this.#again.drain()];
+    this.#suspects = 0;
     culprit.reject(refused(culprit, reason));
-    for (const publish of this.#again.drain()) {
+    for (const publish of others) {
+      if (publish.isDone) continue;
       if (isAlike(publish.destination)) publish.reject(refused(publish, reason));
-      else if (!publish.isDone) this.#again.push(publish);
+      else this.#again.push(publish);
     }
   }
 
@@ -178,6 +193,13 @@ export class Publisher {
     this.#idleListeners = [];
     for (const listener of listeners) listener();
   }
+}
+
+/** Who may have done it: the default exchange is never missing. */
+function suspectsOf(unconfirmed: readonly PendingPublish[], reason: MessagingError): readonly PendingPublish[] {
+  if (reason.code !== 'NOT_FOUND') return unconfirmed;
+  const named = unconfirmed.filter(({ destination }) => destination.exchange !== '');
+  return named.length === 0 ? unconfirmed : named;
 }
 
 /** Which other destinations fail for the same reason: a missing exchange takes nothing, a refusal counts for its key. */

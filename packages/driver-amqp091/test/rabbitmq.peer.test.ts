@@ -142,6 +142,28 @@ rabbitTest('3,000 publishes of which 1,000 have no queue: every one hears its ow
   }),
 );
 
+rabbitTest('four missing exchanges in 2,000 publishes: four fail, nothing else is lost', () =>
+  withConnection(async (connection) => {
+    const queue = 'volume';
+    await connection.ensure(mailbox(queue));
+    const isBad = (index: number): boolean => index % 500 === 250;
+    const results = await Promise.allSettled(
+      Array.from({ length: 2000 }, (_, index) => {
+        const bad = { exchange: `missing ${index}`, routingKey: 'k' };
+        return connection.publish(isBad(index) ? bad : { exchange: '', routingKey: queue }, message(String(index)));
+      }),
+    );
+    const isWrong = results.some((result, index) => (result.status === 'rejected') !== isBad(index));
+    assert.equal(isWrong, false);
+    const got = new Collected<Delivery>();
+    const { messages } = await connection.inspect({ queue });
+    await connection.consume({ queue }, Infinity, got.add);
+    const bodies = new Set((await got.atLeast(messages)).map((delivery) => text(delivery.message.body)));
+    for (const delivery of got.items) delivery.accept();
+    assert.equal(bodies.size, 1996);
+  }),
+);
+
 rabbitTest('a full mailbox refuses the message to its sender', () =>
   withConnection(async (connection) => {
     await connection.ensure(mailbox('full', { lengthMax: 1 }));

@@ -121,6 +121,13 @@ test('a child that gives up before it was ready fails the start with what it sai
   assert.equal(world.events.filter(({ type }) => type === 'started').length, 1);
 });
 
+test('the line of a program that refuses is told without its own name before it', async () => {
+  await using world = await bench(
+    `process.stderr.write('torcello-api: the data folder is newer\\n'); process.exitCode = 1;`,
+  );
+  await assert.rejects(world.child.start(), { message: 'program: the data folder is newer' });
+});
+
 test('a child that is killed before it was ready is started again', async () => {
   const killedOnce = `
     import { existsSync, writeFileSync } from 'node:fs';

@@ -81,7 +81,7 @@ function tell(
     up.join === null
       ? 'Join line    none: agents would get the login of the broker URL; allow it with --allow-shared-agent-login'
       : `Join line    ${up.join}`,
-    `Try          torcello package import examples/hello-web${data}`,
+    `Try          npx torcello package import examples/hello-web${data}`,
   ];
   stdout.write(`${lines.join('\n')}\n`);
 }

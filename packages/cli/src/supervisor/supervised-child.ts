@@ -189,7 +189,7 @@ export class SupervisedChild {
 
   #refusal(ended: Ended | string): CliError {
     const { logFile } = this.#options;
-    const said = lastLines(logFile, 3, this.#logOffset);
+    const said = lastLines(logFile, 3, this.#logOffset).map((line) => line.replace(/^torcello-[a-z]+: /, ''));
     const message = said.length === 0 ? `it ended before it was ready (${describe(ended)})` : said.join('\n  ');
     return new CliError('child_failed', `${this.name}: ${message}`, {
       exitCode: exitCodes.usage,

@@ -35,7 +35,7 @@ for (const [index, point] of points.entries()) {
     };
     const model = await world.deploy(order);
     await world.until(() => passed > index, 'the point');
-    await world.clock.advance(20);
+    await world.pass(20);
     world.onPoint = () => undefined;
     await world.conductor('heir');
     world.api.expire('d1');
@@ -70,7 +70,7 @@ test('a holder that was replaced while it waited writes nothing any more', async
   await world.until(() => storedPlans(world.api.events('d1')).size === 2, 'the quick one has done it');
   const before = [...world.api.events('d1')];
   gate.open();
-  await world.clock.advance(5_000);
+  await world.pass(5_000);
   assert.deepEqual(world.api.events('d1'), before);
   assert.equal(before.filter(({ type }) => type === 'planScheduled').length, 2);
   const epochs = world.api.seen.flatMap(({ method, request }) =>
@@ -85,23 +85,38 @@ test('a conductor whose renewals are not answered stops by its own clock, before
   world.api.before = (method) => (method === 'renew' ? new Promise(() => undefined) : undefined);
   await world.deploy({ ...order, withMailboxes: false });
   await world.until(() => world.points.some(({ point }) => point === 'posting'), 'it tries to post');
-  await world.clock.advance(27_100);
+  await world.pass(27_100);
   const seen = world.api.seen.length;
   const tried = world.points.length;
-  await world.clock.advance(60_000);
+  await world.pass(60_000);
   assert.equal(world.points.length, tried, 'no effect is tried any more');
   assert.ok(world.api.seen.slice(seen).every(({ method }) => method === 'renew'));
+});
+
+test('what hangs is given up when the lease is over, and makes room', async () => {
+  await using world = await World.start();
+  await world.conductor('one', 1);
+  world.api.before = (method, { deploymentId }) =>
+    method === 'renew' || deploymentId === 'd1' ? hangAfterClaim(method) : undefined;
+  await world.deploy(order);
+  await world.until(() => world.api.seen.some(({ method }) => method === 'load'), 'it hangs');
+  await world.deploy({ ...order, id: 'd2' });
+  await world.pass(26_000);
+  assert.equal(world.api.row('d2').holder, undefined);
+  await world.until(() => storedPlans(world.api.events('d2')).size === 2, 'the next one is done', 2_000);
 });
 
 test('one request renews all leases, and the work goes on past the first term', async () => {
   await using world = await World.start();
   await world.conductor('one');
   for (const id of ['d1', 'd2', 'd3']) await world.deploy({ ...order, id, withMailboxes: false });
-  await world.clock.advance(25_000);
+  await world.pass(25_000);
   const renewals = world.api.seen.filter(({ method }) => method === 'renew');
   assert.ok(renewals.length >= 2 && renewals.length <= 3, `${renewals.length} renewals`);
   const leases = renewals[0]?.request['leases'] as readonly unknown[] | undefined;
   assert.equal(leases?.length, 3);
+  await world.pass(30_000);
+  for (const id of ['d1', 'd2', 'd3']) assert.equal(world.api.events(id).at(-1)?.type, 'finished');
 });
 
 test('a conductor that is stopped gives its leases back at once', async () => {
@@ -127,9 +142,13 @@ test('an event that this release does not know is left to one that does', async 
   };
   await world.deploy(order);
   await world.until(() => world.api.seen.some(({ method }) => method === 'load'), 'it loads');
-  await world.clock.advance(5_000);
+  await world.pass(5_000);
   assert.equal(world.api.counts()['append'], undefined);
 });
+
+function hangAfterClaim(method: string): Promise<never> | undefined {
+  return method === 'claim' ? undefined : new Promise(() => undefined);
+}
 
 function storedPlans(events: readonly DeploymentEvent[]): ReadonlySet<string> {
   return new Set(events.flatMap((event) => (event.type === 'planStored' ? [event.planId] : [])));

@@ -99,6 +99,11 @@ export class World implements AsyncDisposable {
     }
   }
 
+  /** Lets so much time pass in small steps, so that what is going on keeps up with the clock. */
+  async pass(durationMs: number): Promise<void> {
+    for (let passedMs = 0; passedMs < durationMs; passedMs += 20) await this.clock.advance(20);
+  }
+
   /** Until the deployment's history has an event of this type. */
   async untilEvent(deploymentId: string, type: DeploymentEvent['type']): Promise<void> {
     await this.until(() => this.api.events(deploymentId).some((event) => event.type === type), `event ${type}`);

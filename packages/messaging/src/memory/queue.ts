@@ -38,6 +38,8 @@ export class MemoryQueue {
   #isScheduled = false;
   #lastUsedMs: number;
   #expiry: Timer | undefined;
+  /** No waiting message expires before this instant. */
+  #earliestExpiryMs = Infinity;
 
   constructor(setting: QueueSetting) {
     this.#setting = setting;
@@ -150,6 +152,7 @@ export class MemoryQueue {
 
   #insert(stored: StoredMessage): void {
     let at = this.#ready.length;
+    this.#earliestExpiryMs = Math.min(this.#earliestExpiryMs, stored.expiresAtMs);
     while (at > 0 && this.#comesBefore(stored, this.#ready[at - 1])) at -= 1;
     if (at === this.#ready.length) this.#ready.push(stored);
     else this.#ready.splice(at, 0, stored);
@@ -168,10 +171,15 @@ export class MemoryQueue {
 
   #dropExpired(): void {
     const nowMs = this.#setting.clock.monotonicMs();
+    if (nowMs < this.#earliestExpiryMs) return;
+    this.#earliestExpiryMs = Infinity;
     for (let at = 0; at < this.#ready.length;) {
       const stored = this.#ready[at];
-      if (stored === undefined || stored.expiresAtMs > nowMs) at += 1;
-      else this.discard(this.#ready.splice(at, 1)[0]);
+      if (stored !== undefined && stored.expiresAtMs <= nowMs) this.discard(this.#ready.splice(at, 1)[0]);
+      else {
+        this.#earliestExpiryMs = Math.min(this.#earliestExpiryMs, stored?.expiresAtMs ?? Infinity);
+        at += 1;
+      }
     }
   }
 
@@ -179,9 +187,8 @@ export class MemoryQueue {
   #armExpiry(): void {
     if (this.options.deadLetter === undefined) return;
     this.#expiry?.cancel();
-    const nextMs = this.#ready.reduce((least, stored) => Math.min(least, stored.expiresAtMs), Infinity);
-    if (nextMs === Infinity) return;
+    if (this.#earliestExpiryMs === Infinity || this.#ready.length === 0) return;
     const { clock } = this.#setting;
-    this.#expiry = clock.after(nextMs - clock.monotonicMs(), () => this.schedule());
+    this.#expiry = clock.after(this.#earliestExpiryMs - clock.monotonicMs(), () => this.schedule());
   }
 }

@@ -1,4 +1,4 @@
-import { type ClaimAnswer, deploymentsTopic, knownEventTypes, reportTopic } from '@torcello/contracts';
+import { type ClaimAnswer, deploymentsTopic, reportTopic } from '@torcello/contracts';
 import { type Mailboxes, type Transport, mailboxes, notifier, rpcClient } from '@torcello/messaging';
 import { type Clock, type Logger, type Random, type Service, hexId } from '@torcello/platform';
 import { type Answered, DeploymentsClient } from './deployments-client.js';
@@ -14,6 +14,7 @@ import { Reporter } from './reporter.js';
 import type { PlanSigner } from './sign.js';
 import { DeploymentWork } from './work/deployment-work.js';
 import { History } from './work/history.js';
+import { carriedOutEvents } from './work/known-events.js';
 import { Planner } from './work/planner.js';
 import { Poster } from './work/poster.js';
 
@@ -83,7 +84,7 @@ export class Conductor implements Service {
 
   async #take(deploymentId: string, signal: AbortSignal): Promise<TakenWork | undefined> {
     const { holder, random } = this.#options;
-    const request = { deploymentId, holder, nonce: hexId(random), knownEvents: knownEventTypes };
+    const request = { deploymentId, holder, nonce: hexId(random), knownEvents: carriedOutEvents };
     const claim = await this.#client.claim(request, signal);
     if (!claim.answer.claimed) return undefined;
     const sinceMs = await this.#sinceMs(deploymentId, claim, signal);

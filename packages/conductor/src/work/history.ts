@@ -8,6 +8,7 @@ import {
 import { type Random, hexId } from '@torcello/platform';
 import type { DeploymentsClient } from '../deployments-client.js';
 import type { Lease } from '../lease.js';
+import { checkCarriedOut } from './known-events.js';
 
 /** An event to be written, with the letter that goes beside it. Its id is made once, before the first try. */
 export type NewEvent = AppendedEvent;
@@ -77,6 +78,7 @@ export class History {
   }
 
   #fold(events: readonly DeploymentEvent[]): void {
+    checkCarriedOut(events);
     this.#state = events.reduce(apply, this.#state);
     this.#length += events.length;
     this.#lease.seenLength = this.#length;

@@ -1,3 +1,4 @@
+export { FaultProxy } from './fault-proxy.js';
 export { freePort } from './free-port.js';
 export { temporaryFolder } from './temporary-folder.js';
 export { run } from './process.js';

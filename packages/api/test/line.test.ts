@@ -132,4 +132,21 @@ describe('the line from deploy to result', () => {
       ),
     );
   });
+
+  it('brings nine hundred machines to their end', async () => {
+    await using test = await TestApi.open();
+    const { deployment, conductor, plans } = await posted(test, 900);
+    const transport = await test.connect();
+    await Promise.all(
+      plans.map(({ planId, machine }) => new FakeAgent(transport, machine.id).result(deployment, planId)),
+    );
+    assert.equal(await eventually('one hint after the last result', () => conductor.takeHint()), deployment);
+    assert.equal((await conductor.workOn(deployment)).result, 'succeeded');
+    const history = (await test.call('GET', `/v1/deployments/${deployment}/events`)).body.events;
+    assert.equal(history.length, 1 + 3 * 900 + 1);
+    assert.deepEqual(
+      history.map((entry: { n: number }) => entry.n),
+      history.map((_: unknown, n: number) => n),
+    );
+  });
 });

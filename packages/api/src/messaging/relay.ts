@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { tasksMailbox } from '@torcello/contracts';
 import { isMessagingError } from '@torcello/messaging';
 import type { Mailboxes } from '@torcello/messaging';
@@ -32,6 +33,8 @@ export class Relay {
 
   constructor(options: RelayOptions) {
     this.#options = options;
+    // Every letter on its way listens for the end.
+    setMaxListeners(apiLimits.relayParallelMax.value + 1, this.#stopping.signal);
     this.#background = new Background((what, error) =>
       options.context.logger.error('the relay failed', { what, error }),
     );

@@ -1,12 +1,13 @@
 /**
  * Waits until `look` answers something, giving the event loop a turn in between. For effects that travel through
- * queues in memory: no time passes, only turns.
+ * queues in memory: nobody sleeps, only turns pass; the deadline is for what never happens.
  */
 export async function eventually<T>(
   what: string,
   look: () => Promise<T | undefined | false> | T | undefined | false,
 ): Promise<T> {
-  for (let turn = 0; turn < 5_000; turn++) {
+  const deadlineMs = performance.now() + 20_000;
+  while (performance.now() < deadlineMs) {
     const seen = await look();
     if (seen !== undefined && seen !== false) return seen;
     await new Promise((resolve) => setImmediate(resolve));

@@ -86,7 +86,7 @@ export class FakeConductor {
   async workOn(deploymentId: string): Promise<DeploymentState> {
     const claim = await this.claim(deploymentId);
     if (!claim.claimed) throw new Error(`not claimed: ${claim.why}`);
-    let events = [...(await this.load(deploymentId)).events];
+    let events = await this.#loadAll(deploymentId);
     for (;;) {
       const state = events.reduce(apply, emptyDeployment);
       const intents = decide(state);
@@ -116,8 +116,18 @@ export class FakeConductor {
           expectedLength: length,
           events: stored.map((event) => ({ id: hexId(systemRandom), event })),
         });
-      events = [...(await this.load(deploymentId)).events];
+      events = await this.#loadAll(deploymentId);
       if (events.some((event) => event.type === 'finished')) return events.reduce(apply, emptyDeployment);
+    }
+  }
+
+  /** The whole history, a page at a time. */
+  async #loadAll(deploymentId: string): Promise<DeploymentEvent[]> {
+    const events: DeploymentEvent[] = [];
+    for (;;) {
+      const page = await this.load(deploymentId, events.length);
+      events.push(...page.events);
+      if (events.length >= page.length) return events;
     }
   }
 

@@ -13,6 +13,8 @@ export interface Stack {
   conductor(env?: Readonly<Record<string, string>>, imports?: readonly string[]): Promise<Running>;
   agent(name: string, joinLine: string, env?: Readonly<Record<string, string>>): Promise<Running>;
   /** kill -9 of the broker, and the same broker again on its port and data. */
+  /** Pids of broker and API as they run now. */
+  pids(): { readonly broker: number | undefined; readonly api: number };
   killBroker(): Promise<void>;
   restartBroker(): Promise<void>;
   killApi(): Promise<void>;
@@ -26,6 +28,8 @@ export interface StackOptions {
   readonly transport?: string;
   readonly leaseMs?: number;
   readonly sweepMs?: number;
+  /** The broker as agents reach it, given its own address: through a proxy, say. */
+  readonly agentTransport?: (brokerUrl: string) => Promise<string>;
 }
 
 interface Login {
@@ -53,6 +57,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       : undefined;
   const transport = options.transport ?? `amqp://${login.user}:${login.password}@${broker?.field('amqp') ?? ''}/`;
   const env = { TORCELLO_TRANSPORT: transport };
+  const agentTransport = await options.agentTransport?.(transport);
   const api = await Restartable.of((last) =>
     start(
       'api',
@@ -78,6 +83,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       const args = ['--data', path.join(folder.path, 'agents', name), '--join', joinLine];
       return (await start('agent', args, { env: more })).running;
     },
+    pids: () => ({ broker: broker?.pid, api: api.pid }),
     killBroker: () => broker?.kill() ?? Promise.reject(new Error('this broker is not ours')),
     restartBroker: () => broker?.restart() ?? Promise.reject(new Error('this broker is not ours')),
     killApi: () => api.kill(),
@@ -114,6 +120,10 @@ class Restartable {
 
   field(name: string): string {
     return this.#current.ready[name] ?? '';
+  }
+
+  get pid(): number {
+    return this.#current.running.pid;
   }
 
   kill(): Promise<void> {

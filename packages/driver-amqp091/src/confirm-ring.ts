@@ -26,7 +26,7 @@ export class ConfirmRing<T> {
     if (sequence < this.#oldest || sequence >= this.#next) return undefined;
     const item = this.#slots[sequence & this.#mask];
     this.#slots[sequence & this.#mask] = undefined;
-    while (this.#oldest < this.#next && this.#slots[this.#oldest & this.#mask] === undefined) this.#oldest += 1;
+    this.#passTaken();
     return item;
   }
 
@@ -38,6 +38,7 @@ export class ConfirmRing<T> {
       this.#slots[this.#oldest & this.#mask] = undefined;
       if (item !== undefined) each(item);
     }
+    this.#passTaken();
   }
 
   /** The first unconfirmed item, from `from` on, of which the test is true; its number comes with it. */
@@ -47,6 +48,10 @@ export class ConfirmRing<T> {
       if (item !== undefined && test(item)) return { sequence, item };
     }
     return undefined;
+  }
+
+  #passTaken(): void {
+    while (this.#oldest < this.#next && this.#slots[this.#oldest & this.#mask] === undefined) this.#oldest += 1;
   }
 
   #grow(): void {

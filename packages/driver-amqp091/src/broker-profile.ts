@@ -37,6 +37,12 @@ export function brokerProfile(serverProperties: FieldTable, topology: TopologySe
       deliveryCount: usesQuorum,
       fanout: true,
       priorityMax: usesQuorum ? 0 : classicPriorityMax,
+      redelivers: true,
+      bounds: true,
+      routes: true,
+      inspects: true,
+      refusesMissing: true,
+      keepsReplies: true,
       messageSizeBytesMax: isRabbitMq && major < 4 ? rabbitMq3MessageBytes : rabbitMq4MessageBytes,
     }),
   };

@@ -39,6 +39,9 @@ export interface DriverConnection {
   /** What this broker can do, known after connecting. Frozen. The only way to be excused from a conformance test. */
   readonly capabilities: Capabilities;
 
+  /** How oslo.messaging writes requests, answers and notifications on this kind of transport. Default `rabbit`. */
+  readonly wire?: 'rabbit' | 'amqp1';
+
   /** Settles once, when the connection is over: undefined after `close`, else the reason. Never rejects. */
   readonly closed: Promise<MessagingError | undefined>;
 
@@ -133,6 +136,18 @@ export interface Capabilities {
   readonly fanout: boolean;
   /** 0 where the transport has no priorities. */
   readonly priorityMax: number;
+  /** What was released, or left unsettled by a reader that went away, is delivered again; else it is lost. */
+  readonly redelivers: boolean;
+  /** Queues have limits of length and time, dead-letter addresses and single readers, and messages expire. */
+  readonly bounds: boolean;
+  /** A destination leads to every queue whose pattern fits its key, and a queue is reached from several. */
+  readonly routes: boolean;
+  /** Queues can be asked how many messages wait and how many consumers read. */
+  readonly inspects: boolean;
+  /** Reading from a queue that was never made is NOT_FOUND; else it is made by that. */
+  readonly refusesMissing: boolean;
+  /** The reply address of a name keeps the answers that come while its owner is away. */
+  readonly keepsReplies: boolean;
   readonly messageSizeBytesMax: number;
 }
 
@@ -140,10 +155,25 @@ export interface Capabilities {
 export interface Destination {
   readonly exchange: string;
   readonly routingKey: string;
+  readonly target?: TargetAddress;
 }
 /** Where messages come from. */
 export interface Source {
   readonly queue: string;
+  readonly target?: TargetAddress;
+}
+
+/**
+ * The target of oslo.messaging that a destination or queue stands for. Transports that know no exchanges name their
+ * nodes by it; all others go by exchange, key and queue.
+ */
+export interface TargetAddress {
+  readonly service: 'rpc' | 'notify';
+  readonly exchange: string;
+  /** For notifications with the priority behind a dot. */
+  readonly topic: string;
+  readonly server?: string;
+  readonly fanout?: boolean;
 }
 
 /**
@@ -180,6 +210,10 @@ export interface TopologyOptions {
 
 export interface OutgoingMessage extends IncomingMessage {
   readonly persistent: boolean;
+  /** An earlier copy may have arrived: where the transport can say so, its readers see `redelivered`. */
+  readonly isRepeat?: boolean;
+  /** How the body travels where a transport distinguishes: bytes (default), UTF-8 text, or not at all. */
+  readonly bodyAs?: 'bytes' | 'text' | 'nothing';
   /** The broker may drop it when it waited so long. */
   readonly expiresMs?: number;
   /** A fanout to nobody is fine, a call to nobody is not. */

@@ -13,6 +13,7 @@ export type {
   MessageProperties,
   OutgoingMessage,
   Source,
+  TargetAddress,
   Topology,
   TopologyOptions,
 } from './driver.js';

@@ -21,6 +21,12 @@ export const memoryCapabilities: Capabilities = Object.freeze({
   deliveryCount: true,
   fanout: true,
   priorityMax: 255,
+  redelivers: true,
+  bounds: true,
+  routes: true,
+  inspects: true,
+  refusesMissing: true,
+  keepsReplies: true,
   messageSizeBytesMax: 16 * 1024 * 1024,
 });
 

@@ -8,7 +8,6 @@ import { Backoff } from '../transport/backoff.js';
 import type { Subscription, Transport } from '../transport/transport.js';
 import { compileFilter, type NotificationFilter } from './filter.js';
 import {
-  decodeNotification,
   isPriority,
   notificationTopology,
   priorities,
@@ -167,7 +166,7 @@ class Listener implements Service {
 
   #decode(delivery: Delivery): IncomingNotification | undefined {
     try {
-      return decodeNotification(delivery.message);
+      return this.#transport.wire.readNotification(delivery.message);
     } catch (error) {
       this.#logger.warn('a notification could not be read and was rejected', { error, ...delivery.destination });
       delivery.reject();

@@ -1,7 +1,7 @@
 import type { IncomingMessage, Topology } from '../driver.js';
 import { decodeContext, encodeContext } from '../rpc/request.js';
 import { defaultExchange } from '../rpc/target.js';
-import { decodeEnvelope, encodeBare, encodeEnvelope } from '../wire/envelope.js';
+import { decodeEnvelope, encodeBare, encodeEnvelope, type Payload } from '../wire/envelope.js';
 
 /** oslo.messaging's severities, as they stand in queue names. */
 export const priorities = ['audit', 'debug', 'info', 'warn', 'error', 'critical', 'sample'] as const;
@@ -31,7 +31,9 @@ export type IncomingNotification = Omit<Notification, 'priority'> & {
 /** The queue in which notifications of a topic and priority wait (oslo 1.2). */
 export function notificationTopology(topic: string, priority: Priority, exchange: string = defaultExchange): Topology {
   const name = `${topic}.${priority}`;
-  return { kind: 'shared', source: { queue: name }, reachedBy: [{ exchange, routingKey: name }], options: {} };
+  const target = { service: 'notify', exchange, topic: name } as const;
+  const reachedBy = [{ exchange, routingKey: name, target }];
+  return { kind: 'shared', source: { queue: name, target }, reachedBy, options: {} };
 }
 
 /** The body of a notification (oslo 1.7). */
@@ -41,22 +43,39 @@ export function encodeNotification(
 ): Uint8Array {
   const encode = options.format === 'v1' ? encodeBare : encodeEnvelope;
   return encode({
+    ...notificationPayload(notification),
+    _unique_id: options.uniqueId,
+    ...encodeContext(notification.context),
+  });
+}
+
+/** What is told, without its context. */
+export function notificationPayload(notification: Notification): Payload {
+  return {
     message_id: notification.messageId,
     publisher_id: notification.publisherId,
     event_type: notification.eventType,
     priority: notification.priority.toUpperCase(),
     payload: notification.payload ?? null,
     timestamp: notification.timestamp,
-    _unique_id: options.uniqueId,
-    ...encodeContext(notification.context),
-  });
+  };
 }
 
 /** Fields that a sender left out are empty, as oslo.messaging reads them. @throws UNDECODABLE */
 export function decodeNotification(message: IncomingMessage): IncomingNotification {
   const body = decodeEnvelope(message);
+  const uniqueId = body['_unique_id'];
+  return notificationOf(body, {
+    context: decodeContext(body),
+    uniqueId: typeof uniqueId === 'string' && uniqueId !== '' ? uniqueId : undefined,
+  });
+}
+
+export function notificationOf(
+  body: Payload,
+  rest: Pick<IncomingNotification, 'context' | 'uniqueId'>,
+): IncomingNotification {
   const text = (name: string): string => (typeof body[name] === 'string' ? body[name] : '');
-  const uniqueId = text('_unique_id');
   return {
     eventType: text('event_type'),
     publisherId: text('publisher_id'),
@@ -64,8 +83,7 @@ export function decodeNotification(message: IncomingMessage): IncomingNotificati
     payload: body['payload'] ?? null,
     messageId: text('message_id'),
     timestamp: text('timestamp'),
-    context: decodeContext(body),
-    uniqueId: uniqueId === '' ? undefined : uniqueId,
+    ...rest,
   };
 }
 

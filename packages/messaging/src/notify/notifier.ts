@@ -2,14 +2,7 @@ import { hexId } from '@torcello/platform';
 import type { OutgoingMessage, Topology } from '../driver.js';
 import { isMessagingError } from '../errors.js';
 import type { OperationOptions, Transport } from '../transport/transport.js';
-import { jsonProperties } from '../wire/envelope.js';
-import {
-  encodeNotification,
-  notificationTopology,
-  type Notification,
-  type NotificationFormat,
-  type Priority,
-} from './notification.js';
+import { notificationTopology, type Notification, type NotificationFormat, type Priority } from './notification.js';
 
 export interface NotifierOptions extends OperationOptions {
   /** Who speaks, as in `compute.host1`. */
@@ -78,14 +71,9 @@ class NotificationSender {
 
   async #sendTo(topology: Topology, notification: Notification): Promise<void> {
     const { format = 'v2' } = this.#options;
-    const body = encodeNotification(notification, { uniqueId: hexId(this.#transport.random), format });
-    const message: OutgoingMessage = {
-      body,
-      properties: jsonProperties,
-      headers: {},
-      persistent: true,
-      ifNobody: 'fail',
-    };
+    const uniqueId = hexId(this.#transport.random);
+    const wired = this.#transport.wire.notification(notification, { uniqueId, format });
+    const message: OutgoingMessage = { ...wired, ifNobody: 'fail' };
     await this.#ensure(topology);
     try {
       await this.#publish(topology, message);

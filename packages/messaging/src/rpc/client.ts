@@ -5,9 +5,8 @@ import { limits } from '../limits.js';
 import { Deadline } from '../transport/deadline.js';
 import { ownController } from '../transport/own-signal.js';
 import type { Transport } from '../transport/transport.js';
-import { jsonProperties } from '../wire/envelope.js';
 import { PendingCall } from './pending-call.js';
-import { encodeRequest, remainingHeader, type ReplyAddress } from './request.js';
+import { remainingHeader, type ReplyAddress } from './request.js';
 import { requestDestination, type Target } from './target.js';
 import { isVersionCompatible } from './version.js';
 
@@ -152,7 +151,7 @@ class Client implements RpcClient {
   #message(method: string, args: Arguments, sending: Sending): OutgoingMessage {
     const { target, options } = this.#setting;
     const { deadline, reply, isAtLeastOnce } = sending;
-    const body = encodeRequest({
+    const wired = this.#transport.wire.request({
       method,
       args,
       namespace: target.namespace,
@@ -161,12 +160,11 @@ class Client implements RpcClient {
       uniqueId: hexId(this.#transport.random),
       reply,
     });
-    const common = { body, properties: jsonProperties, persistent: true } as const;
-    if (deadline === undefined) return { ...common, headers: {}, ifNobody: isAtLeastOnce === true ? 'fail' : 'drop' };
-    if (deadline.remainingMs === Infinity) return { ...common, headers: {}, ifNobody: 'fail' };
+    if (deadline === undefined) return { ...wired, ifNobody: isAtLeastOnce === true ? 'fail' : 'drop' };
+    if (deadline.remainingMs === Infinity) return { ...wired, ifNobody: 'fail' };
     const remainingMs = Math.trunc(deadline.remainingMs);
-    const headers = { [remainingHeader]: remainingMs };
-    return { ...common, headers, expiresMs: remainingMs, ifNobody: 'fail' };
+    const headers = { ...wired.headers, [remainingHeader]: remainingMs };
+    return { ...wired, headers, expiresMs: remainingMs, ifNobody: 'fail' };
   }
 }
 

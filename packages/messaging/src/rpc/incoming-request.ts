@@ -2,7 +2,8 @@ import type { Clock, Timer } from '@torcello/platform';
 import type { Delivery } from '../driver.js';
 import { limits } from '../limits.js';
 import type { IncomingCall } from './endpoint.js';
-import { decodeRequest, remainingHeader, type Request } from './request.js';
+import type { Wire } from '../wire/wire.js';
+import { remainingHeader, type Request } from './request.js';
 
 /** One request in the hands of a server: the delivery, what it says, and how long its caller waits. */
 export class IncomingRequest {
@@ -15,9 +16,9 @@ export class IncomingRequest {
   readonly #timers = new Set<Timer>();
 
   /** @throws UNDECODABLE */
-  constructor(delivery: Delivery, clock: Clock) {
+  constructor(delivery: Delivery, wire: Wire, clock: Clock) {
     this.delivery = delivery;
-    this.request = decodeRequest(delivery.message);
+    this.request = wire.readRequest(delivery.message);
     this.#clock = clock;
     this.receivedAtMs = clock.monotonicMs();
   }

@@ -4,8 +4,7 @@ import { isMessagingError } from '../errors.js';
 import { limits } from '../limits.js';
 import { ownController } from '../transport/own-signal.js';
 import type { Transport } from '../transport/transport.js';
-import { jsonProperties } from '../wire/envelope.js';
-import { encodeReply, type Reply } from '../wire/reply.js';
+import type { Reply } from '../wire/reply.js';
 import type { ReplyAddress } from './request.js';
 
 /**
@@ -63,14 +62,8 @@ export class ReplySender {
     const { random } = this.#transport;
     const blank = { messageId: to.messageId, result: null, failure: undefined, isEnding: true, isAccepted: false };
     // Every attempt carries an id of its own, as oslo's servers do it.
-    const body = encodeReply({ ...blank, ...reply, uniqueId: hexId(random) });
-    const message: OutgoingMessage = {
-      body,
-      properties: jsonProperties,
-      headers: {},
-      persistent: true,
-      ifNobody: 'fail',
-    };
+    const wired = this.#transport.wire.reply({ ...blank, ...reply, uniqueId: hexId(random) });
+    const message: OutgoingMessage = { ...wired, ifNobody: 'fail' };
     try {
       // The caller's table of waiting calls drops a second copy.
       await this.#transport.publish({ exchange: '', routingKey: to.queue }, message, { resend: true });

@@ -30,21 +30,38 @@ export interface ReplyAddress {
 const contextPrefix = '_context_';
 
 export function encodeRequest(request: Request): Uint8Array {
-  const { method, args, namespace, version, reply, uniqueId } = request;
+  const { reply, uniqueId } = request;
   return encodeEnvelope({
-    method,
-    args,
-    ...(namespace === undefined ? {} : { namespace }),
-    ...(version === undefined ? {} : { version }),
+    ...requestPayload(request),
     ...(reply === undefined ? {} : encodeReplyAddress(reply)),
     _unique_id: uniqueId,
     ...encodeContext(request.context),
   });
 }
 
+/** What is asked, without who asks. */
+export function requestPayload(request: Pick<Request, 'method' | 'args' | 'namespace' | 'version'>): Payload {
+  const { method, args, namespace, version } = request;
+  return {
+    method,
+    args,
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(version === undefined ? {} : { version }),
+  };
+}
+
 /** @throws UNDECODABLE */
 export function decodeRequest(message: IncomingMessage): Request {
   const payload = decodeEnvelope(message);
+  return requestOf(payload, {
+    context: decodeContext(payload),
+    uniqueId: text(payload, '_unique_id'),
+    reply: decodeReplyAddress(payload),
+  });
+}
+
+/** @throws UNDECODABLE */
+export function requestOf(payload: Payload, rest: Pick<Request, 'context' | 'uniqueId' | 'reply'>): Request {
   const { method, args } = payload;
   if (typeof method !== 'string') throw new MessagingError('UNDECODABLE', 'a request names no method');
   return {
@@ -52,9 +69,7 @@ export function decodeRequest(message: IncomingMessage): Request {
     args: isObject(args) ? args : {},
     namespace: text(payload, 'namespace'),
     version: text(payload, 'version'),
-    context: decodeContext(payload),
-    uniqueId: text(payload, '_unique_id'),
-    reply: decodeReplyAddress(payload),
+    ...rest,
   };
 }
 

@@ -174,7 +174,7 @@ class Server implements Service {
 
   #decode(delivery: Delivery): IncomingRequest | undefined {
     try {
-      return new IncomingRequest(delivery, this.#transport.clock);
+      return new IncomingRequest(delivery, this.#transport.wire, this.#transport.clock);
     } catch (error) {
       this.#logger.warn('a request could not be read and was rejected', { error, ...delivery.destination });
       delivery.reject();

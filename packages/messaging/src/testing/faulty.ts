@@ -54,6 +54,7 @@ class FragileConnection {
     const { inner } = this;
     return {
       capabilities: this.#capabilities,
+      ...(inner.wire === undefined ? {} : { wire: inner.wire }),
       get isBlocked() {
         return inner.isBlocked;
       },

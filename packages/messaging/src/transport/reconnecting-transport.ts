@@ -10,6 +10,8 @@ import type {
 } from '../driver.js';
 import { isMessagingError, MessagingError } from '../errors.js';
 import { limits } from '../limits.js';
+import type { Wire } from '../wire/wire.js';
+import { wireOf } from '../wire/wires.js';
 import { closedError, ConnectionKeeper } from './connection-keeper.js';
 import { Deadline, orAborted } from './deadline.js';
 import { ReplyDesk } from './reply-desk.js';
@@ -55,6 +57,12 @@ export class ReconnectingTransport implements Transport {
     return connection.capabilities;
   }
 
+  get wire(): Wire {
+    const connection = this.#keeper.latest;
+    if (connection === undefined) throw new TypeError('the wire is known after the first connection');
+    return wireOf(connection);
+  }
+
   get state(): TransportState {
     return this.#keeper.state;
   }
@@ -92,7 +100,7 @@ export class ReconnectingTransport implements Transport {
     for (;;) {
       const connection = await this.#connection(deadline, mayArrive, to);
       try {
-        return await connection.publish(to, message, deadline.signal);
+        return await connection.publish(to, mayArrive ? { ...message, isRepeat: true } : message, deadline.signal);
       } catch (error) {
         mayArrive ||= isMessagingError(error) && error.details['mayArrive'] === true;
         if (!isMessagingError(error, 'CONNECTION_LOST')) throw this.#publishError(error, deadline, { to, mayArrive });

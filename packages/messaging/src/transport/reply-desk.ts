@@ -3,7 +3,9 @@ import type { DriverConnection, IncomingMessage } from '../driver.js';
 import { isMessagingError, type MessagingError } from '../errors.js';
 import { limits } from '../limits.js';
 import { orAborted } from './deadline.js';
-import { decodeReply, type Reply } from '../wire/reply.js';
+import type { Reply } from '../wire/reply.js';
+import type { Wire } from '../wire/wire.js';
+import { wireOf } from '../wire/wires.js';
 
 /** Who waits for the answer to one call. */
 export interface ReplyWaiter {
@@ -22,7 +24,7 @@ export class ReplyDesk {
   readonly #connection: (signal: AbortSignal) => Promise<DriverConnection>;
   readonly #logger: Logger;
   readonly #waiters = new Map<string, ReplyWaiter>();
-  #opening: Promise<void> | undefined;
+  #opening: Promise<string> | undefined;
   #openOn: DriverConnection | undefined;
 
   constructor(options: {
@@ -35,13 +37,12 @@ export class ReplyDesk {
     this.#logger = options.logger;
   }
 
-  /** The queue's name; it is open when this resolves. @throws ABORTED, CLOSED, or what the driver says. */
+  /** Where answers are sent to; it is open when this resolves. @throws ABORTED, CLOSED, or what the driver says. */
   async address(signal: AbortSignal): Promise<string> {
     for (;;) {
       const connection = await this.#connection(signal);
       try {
-        await orAborted(this.#openOnce(connection), signal);
-        return this.#name;
+        return await orAborted(this.#openOnce(connection), signal);
       } catch (error) {
         if (!isMessagingError(error, 'CONNECTION_LOST')) throw error;
         await orAborted(connection.closed, signal);
@@ -66,7 +67,7 @@ export class ReplyDesk {
     this.#waiters.clear();
   }
 
-  #openOnce(connection: DriverConnection): Promise<void> {
+  #openOnce(connection: DriverConnection): Promise<string> {
     if (this.#openOn !== connection || this.#opening === undefined) {
       this.#openOn = connection;
       this.#opening = this.#open(connection);
@@ -74,18 +75,21 @@ export class ReplyDesk {
     return this.#opening;
   }
 
-  async #open(connection: DriverConnection): Promise<void> {
+  async #open(connection: DriverConnection): Promise<string> {
+    const wire = wireOf(connection);
+    const onMessage = (message: IncomingMessage): void => this.#onMessage(message, wire);
     try {
-      await connection.openReplies(this.#name, limits.transientQueueMs, (message) => this.#onMessage(message));
+      const { routingKey } = await connection.openReplies(this.#name, limits.transientQueueMs, onMessage);
+      return routingKey;
     } catch (error) {
       this.#openOn = undefined;
       throw error;
     }
   }
 
-  #onMessage(message: IncomingMessage): void {
+  #onMessage(message: IncomingMessage, wire: Wire): void {
     try {
-      const reply = decodeReply(message);
+      const reply = wire.readReply(message);
       this.#waiters.get(reply.messageId)?.onReply(reply);
     } catch (error) {
       this.#logger.warn('an answer could not be read and was dropped', { error });

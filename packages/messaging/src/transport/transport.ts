@@ -1,6 +1,7 @@
 import type { Clock, Logger, Network, Random } from '@torcello/platform';
 import type { Capabilities, Delivery, Destination, Driver, OutgoingMessage, Source, Topology } from '../driver.js';
 import type { MessagingError } from '../errors.js';
+import type { Wire } from '../wire/wire.js';
 import type { ReplyDesk } from './reply-desk.js';
 
 export interface TransportOptions {
@@ -70,6 +71,8 @@ export interface Subscription {
 export interface Transport extends AsyncDisposable {
   /** Those of the latest connection. */
   readonly capabilities: Capabilities;
+  /** How messages are written on this kind of transport. */
+  readonly wire: Wire;
   readonly state: TransportState;
   readonly clock: Clock;
   readonly random: Random;

@@ -18,7 +18,11 @@ const envelopeVersion = '2.0';
 
 /** The body in format 2.0: JSON within JSON (oslo 1.4). */
 export function encodeEnvelope(payload: Payload): Uint8Array {
-  return encodeBare({ 'oslo.version': envelopeVersion, 'oslo.message': stringifyJson(payload) });
+  return encodeBare(envelope(payload));
+}
+
+export function envelope(payload: Payload): Payload {
+  return { 'oslo.version': envelopeVersion, 'oslo.message': stringifyJson(payload) };
 }
 
 /** The body in format 1.0, which only notifications still use (oslo 1.4). */
@@ -31,7 +35,11 @@ export function encodeBare(payload: Payload): Uint8Array {
  * @throws UNDECODABLE
  */
 export function decodeEnvelope(message: IncomingMessage): Payload {
-  const outer = decodeObject(decodeText(message));
+  return openEnvelope(decodeObject(decodeText(message)));
+}
+
+/** What an object holds in the envelope's fields, or the object itself. @throws UNDECODABLE */
+export function openEnvelope(outer: Payload): Payload {
   const { 'oslo.version': version, 'oslo.message': inner } = outer;
   if (version === undefined) return outer;
   if (version !== envelopeVersion)

@@ -8,6 +8,7 @@ import { accept } from './settlement.js';
 export const bounds: readonly Sentence[] = [
   {
     says: 'a message that waited too long is dead-lettered and never delivered',
+    needs: ['bounds'],
     holds: async (harness) => {
       const dead = harness.mailbox();
       const { connection, mailbox } = await withLetters(harness, [], { deadLetter: byName(dead) });
@@ -20,6 +21,7 @@ export const bounds: readonly Sentence[] = [
   },
   {
     says: 'a queue bounds the time that any message waits in it',
+    needs: ['bounds'],
     holds: async (harness) => {
       const dead = harness.mailbox();
       const { connection, mailbox } = await withLetters(harness, [], { deadLetter: byName(dead), messageTtlMs: 50 });
@@ -31,6 +33,7 @@ export const bounds: readonly Sentence[] = [
   },
   {
     says: 'a full queue that refuses tells the sender NOT_CONFIRMED and keeps what it has',
+    needs: ['bounds'],
     holds: async (harness) => {
       const { connection, mailbox } = await withLetters(harness, ['1'], { lengthMax: 2, whenFull: 'refuse' });
       const stored = 1 + (await publishUntilRefused(connection, mailbox));
@@ -40,6 +43,7 @@ export const bounds: readonly Sentence[] = [
   },
   {
     says: 'a full queue that drops the oldest keeps the youngest',
+    needs: ['bounds'],
     holds: async (harness) => {
       const options = { lengthMax: 2, whenFull: 'drop-oldest' } as const;
       const { connection, mailbox } = await withLetters(harness, ['1', '2', '3', '4'], options);

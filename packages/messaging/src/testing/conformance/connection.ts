@@ -49,6 +49,7 @@ export const connection: readonly Sentence[] = [
   },
   {
     says: 'a reply address opened again under its name finds the answers that came in between',
+    needs: ['keepsReplies'],
     holds: async (harness) => {
       const name = harness.name('reply');
       const first = await harness.open();

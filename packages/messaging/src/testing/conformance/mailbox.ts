@@ -36,7 +36,7 @@ export const mailbox: readonly Sentence[] = [
         ['1', '2', '3'].map((id) => [id, `letter ${id}`, 'text/plain', id]),
         'the letters',
       );
-      expectEqual((await sender.inspect(name)).messages, 0, 'letters left');
+      expect((await sender.take(name)) === undefined, 'no letter is left');
     },
   },
   {
@@ -49,7 +49,7 @@ export const mailbox: readonly Sentence[] = [
   },
   {
     says: 'a full mailbox is QUOTA_EXCEEDED, and has room again when a letter was read',
-    needs: ['mailboxes'],
+    needs: ['mailboxes', 'bounds'],
     holds: async (harness) => {
       const name = harness.name('box');
       const boxes = mailboxes(await harness.connect());
@@ -69,7 +69,7 @@ export const mailbox: readonly Sentence[] = [
   },
   {
     says: 'a reader waits for a mailbox that is opened after it',
-    needs: ['mailboxes'],
+    needs: ['mailboxes', 'refusesMissing'],
     holds: async (harness) => {
       const name = harness.name('box');
       const stop = new AbortController();
@@ -91,7 +91,7 @@ export const mailbox: readonly Sentence[] = [
   },
   {
     says: 'leaving the loop gives back what was not handed out, unmarked by any reader',
-    needs: ['mailboxes'],
+    needs: ['mailboxes', 'redelivers', 'inspects'],
     holds: async (harness) => {
       const name = harness.name('box');
       const boxes = mailboxes(await harness.connect());
@@ -112,7 +112,7 @@ export const mailbox: readonly Sentence[] = [
   },
   {
     says: 'a mailbox reached through an exchange gets what is put there',
-    needs: ['mailboxes'],
+    needs: ['mailboxes', 'routes'],
     holds: async (harness) => {
       const name = harness.name('box');
       const exchange = harness.name('exchange');

@@ -31,6 +31,7 @@ export const notifications: readonly Sentence[] = [
   },
   {
     says: 'every pool gets all notifications, and listeners of one pool share them',
+    needs: ['routes'],
     holds: async (harness) => {
       const transport = await harness.connect();
       const topic = notificationTopic(harness);
@@ -56,6 +57,7 @@ export const notifications: readonly Sentence[] = [
   },
   {
     says: 'a requeued notification comes again where requeueing is allowed',
+    needs: ['redelivers'],
     holds: async (harness) => {
       const transport = await harness.connect();
       const topic = notificationTopic(harness);

@@ -115,6 +115,7 @@ export const reading: readonly Sentence[] = [
   },
   {
     says: 'a queue that does not exist is NOT_FOUND, and the connection goes on',
+    needs: ['refusesMissing'],
     holds: async (harness) => {
       const { connection, mailbox } = await withLetters(harness, ['a']);
       const nowhere = { queue: harness.name('nowhere') };
@@ -123,12 +124,13 @@ export const reading: readonly Sentence[] = [
         connection.consume(nowhere, 1, () => undefined),
         'NOT_FOUND',
       );
-      await expectCode(connection.inspect(nowhere), 'NOT_FOUND');
+      if (connection.capabilities.inspects) await expectCode(connection.inspect(nowhere), 'NOT_FOUND');
       accept(await harness.next(connection, mailbox.source), 'a');
     },
   },
   {
     says: 'with a single reader the others wait, and the next takes over when it goes',
+    needs: ['bounds'],
     holds: async (harness) => {
       const { connection, mailbox } = await withLetters(harness, [], { singleReader: true });
       const other = await harness.open();

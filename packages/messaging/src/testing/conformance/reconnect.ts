@@ -24,7 +24,7 @@ export const reconnect: readonly Sentence[] = [
   },
   {
     says: 'a subscription goes on after a cut; what was unsettled comes again, and its first copy is stale',
-    needs: ['cut'],
+    needs: ['cut', 'redelivers'],
     holds: async (harness) => {
       const transport = await harness.connect();
       const mailbox = harness.mailbox();
@@ -74,7 +74,7 @@ export const reconnect: readonly Sentence[] = [
   },
   {
     says: 'a call that is running when the connection is cut gets its answer',
-    needs: ['cut', 'returns'],
+    needs: ['cut', 'keepsReplies'],
     holds: async (harness) => {
       const [near, far] = [await harness.connect(), await harness.connect()];
       const topic = harness.name('topic');

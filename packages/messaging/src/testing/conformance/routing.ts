@@ -1,5 +1,5 @@
 import type { Topology } from '../../driver.js';
-import { expect, expectCode, expectEqual, text } from '../expect.js';
+import { Collected, expect, expectCode, expectEqual, text } from '../expect.js';
 import { byName, message, withLetters, type Sentence } from '../sentence.js';
 import { accept } from './settlement.js';
 
@@ -30,6 +30,7 @@ export const routing: readonly Sentence[] = [
   },
   {
     says: 'an exchange that does not exist is UNROUTABLE, and other publishes in flight arrive',
+    needs: ['returns'],
     holds: async (harness) => {
       const { connection, mailbox } = await withLetters(harness, []);
       const lost = { exchange: harness.name('exchange'), routingKey: 'k' };
@@ -50,7 +51,7 @@ export const routing: readonly Sentence[] = [
   },
   {
     says: 'keys are matched by pattern: a star is one word, a hash any number',
-    needs: ['returns'],
+    needs: ['returns', 'routes'],
     holds: async (harness) => {
       const connection = await harness.open();
       const exchange = harness.name('exchange');
@@ -70,6 +71,7 @@ export const routing: readonly Sentence[] = [
   },
   {
     says: 'every queue that a key reaches gets a copy, once, whatever number of patterns fit',
+    needs: ['routes'],
     holds: async (harness) => {
       const connection = await harness.open();
       const exchange = harness.name('exchange');
@@ -89,20 +91,31 @@ export const routing: readonly Sentence[] = [
     needs: ['fanout'],
     holds: async (harness) => {
       const connection = await harness.open();
-      const exchange = `${harness.name('topic')}_fanout`;
+      const topic = harness.name('topic');
+      const exchange = `${topic}_fanout`;
+      const target = { service: 'rpc', exchange: 'openstack', topic, fanout: true } as const;
       const queues = ['one', 'two', 'three'].map((word): Topology => ({
         kind: 'fanout',
-        source: { queue: harness.name(word) },
-        reachedBy: [{ exchange, routingKey: 'topic' }],
+        source: { queue: harness.name(word), target },
+        reachedBy: [{ exchange, routingKey: 'topic', target }],
         options: { expiresMs: 60_000 },
       }));
-      for (const topology of queues) await connection.ensure(topology);
-      await connection.publish({ exchange, routingKey: '' }, message('x', { ifNobody: 'drop' }));
-      for (const { source } of queues) accept(await harness.next(connection, source), 'x');
+      const seen = new Collected<string>();
+      for (const topology of queues) {
+        await connection.ensure(topology);
+        await connection.consume(topology.source, 1, (delivery) => {
+          delivery.accept();
+          seen.add(topology.source.queue);
+        });
+      }
+      await connection.publish({ exchange, routingKey: '', target }, message('x', { ifNobody: 'drop' }));
+      const wanted = queues.map(({ source }) => source.queue);
+      expectEqual((await seen.atLeast(3, 'copies')).toSorted(), wanted.toSorted(), 'who got one');
     },
   },
   {
     says: 'a delivery tells where its message was published to',
+    needs: ['routes'],
     holds: async (harness) => {
       const connection = await harness.open();
       const exchange = harness.name('exchange');
@@ -116,6 +129,7 @@ export const routing: readonly Sentence[] = [
   },
   {
     says: 'making the same topology again changes nothing',
+    needs: ['bounds'],
     holds: async (harness) => {
       const { connection, mailbox } = await withLetters(harness, ['a'], { lengthMax: 10, whenFull: 'refuse' });
       await connection.ensure(mailbox);
@@ -125,6 +139,7 @@ export const routing: readonly Sentence[] = [
   },
   {
     says: 'making it with other options is PRECONDITION_FAILED, and the connection goes on',
+    needs: ['bounds'],
     holds: async (harness) => {
       const { connection, mailbox } = await withLetters(harness, ['a']);
       await expectCode(connection.ensure({ ...mailbox, options: { messageTtlMs: 5_000 } }), 'PRECONDITION_FAILED');
@@ -133,6 +148,7 @@ export const routing: readonly Sentence[] = [
   },
   {
     says: 'a queue tells how many messages wait and how many consumers read',
+    needs: ['inspects'],
     holds: async (harness) => {
       const { connection, mailbox } = await withLetters(harness, []);
       expectEqual(await connection.inspect(mailbox.source), { messages: 0, consumers: 0 }, 'an empty queue');

@@ -17,6 +17,7 @@ export const settlement: readonly Sentence[] = [
   },
   {
     says: 'a released delivery comes back marked redelivered',
+    needs: ['redelivers'],
     holds: async (harness) => {
       const { connection, mailbox } = await withLetters(harness, ['a']);
       const first = await harness.next(connection, mailbox.source);
@@ -29,6 +30,7 @@ export const settlement: readonly Sentence[] = [
   },
   {
     says: 'a released delivery comes before younger ones',
+    needs: ['redelivers', 'inspects'],
     holds: async (harness) => {
       const { connection, mailbox } = await withLetters(harness, ['a', 'b', 'c']);
       (await harness.next(connection, mailbox.source)).release();
@@ -38,6 +40,7 @@ export const settlement: readonly Sentence[] = [
   },
   {
     says: 'a delivery of a closed connection cannot be accepted any more, and comes to the next one',
+    needs: ['redelivers'],
     holds: async (harness) => {
       const { connection, mailbox } = await withLetters(harness, ['a']);
       const stale = await harness.next(connection, mailbox.source);
@@ -68,6 +71,7 @@ export const settlement: readonly Sentence[] = [
   },
   {
     says: 'a rejected delivery goes to the dead-letter address with its body, properties and headers',
+    needs: ['bounds'],
     holds: async (harness) => {
       const dead = harness.mailbox();
       const { connection, mailbox } = await withLetters(harness, [], { deadLetter: byName(dead) });
@@ -106,6 +110,7 @@ export const settlement: readonly Sentence[] = [
   },
   {
     says: 'a delivery that was fetched is settled like one that was delivered',
+    needs: ['redelivers'],
     holds: async (harness) => {
       const { connection, mailbox } = await withLetters(harness, ['a']);
       const fetched = await connection.get(mailbox.source);
@@ -117,7 +122,7 @@ export const settlement: readonly Sentence[] = [
   },
   {
     says: 'the broker counts earlier deliveries',
-    needs: ['deliveryCount'],
+    needs: ['deliveryCount', 'redelivers'],
     holds: async (harness) => {
       const { connection, mailbox } = await withLetters(harness, ['a']);
       for (const earlier of [0, 1, 2]) {

@@ -73,7 +73,7 @@ describe('the line from deploy to result', () => {
     assert.ok(plan);
     const agent = new FakeAgent(await test.connect(), plan.machine.id);
     await agent.result(deployment, plan.planId);
-    await agent.result(deployment, plan.planId, { outcome: 'failed' });
+    await agent.result(deployment, plan.planId, { outcome: 'failed', steps: [] });
     await eventually('a hint', () => conductor.takeHint());
     await conductor.workOn(deployment);
     await agent.result(deployment, plan.planId, { outcome: 'failed' });
@@ -88,6 +88,7 @@ describe('the line from deploy to result', () => {
     assert.deepEqual(JSON.parse(receipts[0] ?? ''), { planId: plan.planId });
     const { body } = await test.call('GET', `/v1/deployments/${deployment}`);
     assert.equal(body.state, 'succeeded');
+    assert.equal(body.plans[0].steps.length, 1);
     const ends = (await test.call('GET', `/v1/deployments/${deployment}/events`)).body.events.filter(
       (entry: { event: { type: string } }) => entry.event.type === 'planEnded',
     );

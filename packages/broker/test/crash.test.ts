@@ -71,7 +71,7 @@ test(`every confirmed message is there after kill -9, in order (seed ${seed}, ${
   let published = 0;
   let kept = 0;
   for (let cycle = 0; cycle < cycles; cycle++) {
-    const broker = await startBrokerProcess(folder.path);
+    const broker = await startBrokerProcess(t, folder.path);
     const killAfter = 1 + Math.floor(random.fraction() * 3000);
     const confirmed = new Set<number>();
     const connection = await connect(broker.amqp, { noDelay: true });
@@ -86,7 +86,7 @@ test(`every confirmed message is there after kill -9, in order (seed ${seed}, ${
       if (confirmed.size === killAfter) broker.child.kill('SIGKILL');
     });
     await broker.exited;
-    const again = await startBrokerProcess(folder.path);
+    const again = await startBrokerProcess(t, folder.path);
     const numbers = await readAll(again.amqp);
     const found = new Set(numbers);
     const lost = [...confirmed].filter((number) => !found.has(number));
@@ -98,7 +98,7 @@ test(`every confirmed message is there after kill -9, in order (seed ${seed}, ${
     );
     assert.equal(found.size, numbers.length, 'nothing is there twice');
     kept += confirmed.size;
-    await again.stop('SIGKILL');
+    await again.stop();
   }
   t.diagnostic(`${kept} confirmed messages survived ${cycles} kills`);
 });

@@ -24,7 +24,7 @@ async function refusal(...args: string[]): Promise<{ readonly code: number | nul
 
 test('a data folder belongs to one broker; the second one names folder and process', async (t) => {
   const folder = folderOf(t);
-  const broker = await startBrokerProcess(folder);
+  const broker = await startBrokerProcess(t, folder);
   const { code, stderr } = await refusal('--data', folder, '--port', '0');
   assert.equal(code, 1);
   assert.equal(stderr.trim().split('\n').length, 1);
@@ -34,18 +34,18 @@ test('a data folder belongs to one broker; the second one names folder and proce
 
 test('the lock of a broker that was killed does not stop the next one, nor does a number that another process got', async (t) => {
   const folder = folderOf(t);
-  const broker = await startBrokerProcess(folder);
+  const broker = await startBrokerProcess(t, folder);
   await broker.stop('SIGKILL');
-  const again = await startBrokerProcess(folder);
+  const again = await startBrokerProcess(t, folder);
   await again.stop('SIGKILL');
   writeFileSync(join(folder, 'broker.lock'), JSON.stringify({ pid: process.pid, startTicks: '1' }));
-  const third = await startBrokerProcess(folder);
+  const third = await startBrokerProcess(t, folder);
   await third.stop();
 });
 
 test('SIGTERM is an orderly end, and what was there is there again', async (t) => {
   const folder = folderOf(t);
-  const broker = await startBrokerProcess(folder);
+  const broker = await startBrokerProcess(t, folder);
   const connection = await connect(broker.amqp);
   connection.on('error', () => undefined);
   const channel = await connection.createConfirmChannel();
@@ -57,7 +57,7 @@ test('SIGTERM is an orderly end, and what was there is there again', async (t) =
   await channel.waitForConfirms();
   await broker.stop();
   assert.equal((await broker.exited).code, 0);
-  const again = await startBrokerProcess(folder);
+  const again = await startBrokerProcess(t, folder);
   const later = await connect(again.amqp);
   const reader = await later.createChannel();
   await reader.assertQueue('q', { durable: true, deadLetterExchange: 'x', messageTtl: 3_600_000 });

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import process from 'node:process';
+import type { TestContext } from 'node:test';
 import { run } from '@torcello/test-support';
 import type { Running } from '@torcello/test-support';
 
@@ -15,10 +16,11 @@ export function runBroker(args: readonly string[], env: Readonly<Record<string, 
   return run(process.execPath, ['--import', 'tsx', '--conditions=source', program, ...args], { env });
 }
 
-/** A broker process that listens on ports of its own; user and password are guest. */
-export async function startBrokerProcess(folder: string, args: readonly string[] = []): Promise<BrokerProcess> {
+/** A broker process that listens on ports of its own; user and password are guest. It does not outlive the test. */
+export async function startBrokerProcess(test: TestContext, folder: string): Promise<BrokerProcess> {
   const login = { TORCELLO_BROKER_USER: 'guest', TORCELLO_BROKER_PASSWORD: 'guest' };
-  const running = runBroker(['--data', folder, '--port', '0', ...args], login);
+  const running = runBroker(['--data', folder, '--port', '0'], login);
+  test.after(() => running.stop('SIGKILL'));
   const line = await running.line((text) => text.includes('"ready":true'));
   const { amqp, management } = JSON.parse(line) as { amqp: string; management: string };
   return { ...running, amqp: `amqp://guest:guest@${amqp}`, management };

@@ -2,6 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { TestApi, deployShop, packageZip, stagedShop } from './support/test-api.js';
 
+interface OpenApiOperation {
+  readonly summary?: string;
+  readonly parameters?: readonly { readonly in: string; readonly name: string }[];
+  readonly responses: Readonly<Record<string, unknown>>;
+}
+
 describe('the API over HTTP, without a broker', () => {
   it('takes environment, session, service and deployment, and keeps the deployment queued', async () => {
     await using test = await TestApi.open();
@@ -52,6 +58,15 @@ describe('the API over HTTP, without a broker', () => {
     assert.match(put.body.error.message, /\/port must be >= 1024/);
     assert.match(put.body.error.message, /additional properties \(colour\)/);
     assert.equal(put.body.error.code, 'invalid_property');
+    const slash = await test.call('PUT', `/v1/environments/${shop.environment}/services/`, {
+      body: [{ '?': { type: 'io.torcello.Web', id: 'web', status: 'pending' }, port: 8080 }],
+      headers: { 'x-configuration-session': shop.session },
+    });
+    assert.equal(slash.status, 200, slash.text);
+    const port = await test.call('GET', `/v1/environments/${shop.environment}/services/web/port`, {
+      headers: { 'x-configuration-session': shop.session },
+    });
+    assert.equal(port.body, 8080);
   });
 
   it('serves an OpenAPI description of every route', async () => {
@@ -60,6 +75,15 @@ describe('the API over HTTP, without a broker', () => {
     assert.equal(body.openapi, '3.1.0');
     assert.ok(body.paths['/v1/deployments/{d}/events']);
     assert.ok(body.paths['/v1/environments/{e}/sessions/{s}/deploy']);
+    for (const [url, methods] of Object.entries(body.paths as Record<string, Record<string, OpenApiOperation>>)) {
+      for (const [method, operation] of Object.entries(methods)) {
+        const wanted = [...url.matchAll(/\{([^}]+)\}/g)].map(([, name]) => name);
+        const named = (operation.parameters ?? []).filter((one) => one.in === 'path').map((one) => one.name);
+        assert.deepEqual(new Set(named), new Set(wanted), `${method} ${url}`);
+        assert.ok(Object.keys(operation.responses).length > 0, `${method} ${url}`);
+        assert.ok(operation.summary, `${method} ${url}`);
+      }
+    }
   });
 });
 

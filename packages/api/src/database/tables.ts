@@ -1,4 +1,4 @@
-import type { Generated, Insertable, Selectable } from 'kysely';
+import type { Generated, Selectable } from 'kysely';
 
 /**
  * The API's tables as both SQLite and PostgreSQL have them: ids are text, instants whole milliseconds since 1970,
@@ -254,4 +254,3 @@ export type DeploymentRow = Omit<Selectable<DeploymentTable>, 'model'>;
 export type PlanRow = Selectable<PlanTable>;
 export type StepRow = Selectable<StepTable>;
 export type OutboxRow = Selectable<OutboxTable>;
-export type NewOutboxRow = Insertable<OutboxTable>;

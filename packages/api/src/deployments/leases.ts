@@ -1,12 +1,5 @@
 import type { Clock } from '@torcello/platform';
 
-/** Who works on a deployment. */
-export interface Lease {
-  readonly holder: string;
-  readonly nonce: string;
-  readonly epoch: number;
-}
-
 /**
  * When leases end, by the API's own monotonic clock: no wall clock that is set can end one early or keep one for ever.
  * Holder and epoch are in the deployment's row; after a restart of the API each lease gets one fresh term.

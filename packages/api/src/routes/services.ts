@@ -1,23 +1,30 @@
 import { Type } from 'typebox';
+import type { TSchema } from 'typebox';
 import type { FastifyInstance } from 'fastify';
 import { appendAt, partAt, replaceAt } from '../environments/model-path.js';
 import { readService, readServices } from '../environments/services.js';
 import type { ApiServices } from './api-services.js';
 import { headerOf, servicesOf } from './environments.js';
-import { empty, params, sessionHeader } from './schemas.js';
+import { empty, id, params, sessionHeader } from './schemas.js';
 
 const tags = ['services'];
 const config = { isMurano: true };
 const anything = Type.Unknown();
+
+const addresses: readonly (readonly [string, TSchema])[] = [
+  ['/v1/environments/:e/services', params('e')],
+  ['/v1/environments/:e/services/*', Type.Object({ e: id, '*': Type.String({ maxLength: 1_000 }) })],
+];
 
 type Params = { Params: { e: string; '*'?: string } };
 
 /** The applications of an environment: read as deployed or as staged, changed only in a session. */
 export function serviceRoutes(app: FastifyInstance, services: ApiServices): void {
   const { environments, context } = services;
-  const schema = { tags, params: params('e'), headers: sessionHeader, response: { 200: anything } };
 
-  for (const url of ['/v1/environments/:e/services', '/v1/environments/:e/services/*']) {
+  for (const [url, parameters] of addresses) {
+    const schema = { tags, params: parameters, headers: sessionHeader, response: { 200: anything } };
+
     app.get<Params>(
       url,
       { config, schema: { ...schema, summary: 'Services, or a part of one' } },

@@ -28,9 +28,20 @@ export interface StageDefinition {
   readonly stage?: string;
   /** Names of stages of this application, in the same list. */
   readonly needs?: readonly string[];
-  /** So many machines may fail before the stage counts as failed. Default: 0. */
+  /** So many machines may fail before the stage counts as failed; of a roll-out: of all its batches. Default: 0. */
   readonly failuresMax?: number;
+  /** Machines of one batch, as a number or as `20%` of the role; the next batch waits for this one. Default: all at once. */
+  readonly batch?: number | string;
+  /** What has to hold between two batches. */
+  readonly gate?: GateDefinition;
   readonly steps: readonly StepDefinition[];
+}
+
+/** Run on the machines of a batch before the next one starts: first the wait, then the steps. At least one of the two. */
+export interface GateDefinition {
+  /** How long the batch has to be in use before it is looked at, as `30s`. */
+  readonly soak?: string;
+  readonly steps?: readonly StepDefinition[];
 }
 
 /** First the files, then the script or the command (at most one of the two). */
@@ -103,12 +114,19 @@ const stepSchema: TSchema = Type.Object(
   { additionalProperties: false },
 );
 
+const gateSchema: TSchema = Type.Object(
+  { soak: Type.Optional(Type.String()), steps: Type.Optional(Type.Array(stepSchema)) },
+  { additionalProperties: false },
+);
+
 const stageSchema: TSchema = Type.Object(
   {
     role: name,
     stage: Type.Optional(name),
     needs: Type.Optional(Type.Array(name)),
     failuresMax: Type.Optional(Type.Integer({ minimum: 0 })),
+    batch: Type.Optional(Type.Union([Type.Integer({ minimum: 1 }), Type.String({ pattern: '^([1-9][0-9]?|100)%$' })])),
+    gate: Type.Optional(gateSchema),
     steps: Type.Array(stepSchema, { minItems: 1 }),
   },
   { additionalProperties: false },

@@ -1,9 +1,16 @@
 import { Value } from 'typebox/value';
 import type { TSchema } from 'typebox';
 import { applicationSchema, stageName } from './application.js';
-import type { ApplicationDefinition, FileDefinition, StageDefinition, StepDefinition } from './application.js';
+import type {
+  ApplicationDefinition,
+  FileDefinition,
+  GateDefinition,
+  StageDefinition,
+  StepDefinition,
+} from './application.js';
 import { parseDuration } from './duration.js';
 import { limits } from './limits.js';
+import { soakStepName } from './stage-address.js';
 
 /** One thing that is wrong in a document: `path` is a JSON pointer, `message` says what is expected. */
 export interface Flaw {
@@ -40,7 +47,10 @@ export function checkApplication(value: unknown): readonly Flaw[] {
 
 /** Paths inside the package that an application names: `files/…` and `scripts/…`, each once. */
 export function namedFiles(application: ApplicationDefinition): readonly string[] {
-  const steps = [...application.deploy, ...(application.destroy ?? [])].flatMap((stage) => stage.steps);
+  const steps = [...application.deploy, ...(application.destroy ?? [])].flatMap((stage) => [
+    ...stage.steps,
+    ...(stage.gate?.steps ?? []),
+  ]);
   const files = steps.flatMap((step) => step.files ?? []).flatMap((file) => file.source ?? file.template ?? []);
   const scripts = steps.flatMap((step) => step.script ?? []);
   return [...new Set([...files.map((file) => `files/${file}`), ...scripts.map((script) => `scripts/${script}`)])];
@@ -68,21 +78,40 @@ function stageListFlaws(application: ApplicationDefinition, list: 'deploy' | 'de
         ? []
         : [{ path, message: `stage "${stageName(stage)}" is there twice` }]),
       ...unknown.map((need) => ({ path: `${path}/needs`, message: `needs "${need}", which is no stage here` })),
-      ...stepListFlaws(stage, path),
+      ...stepListFlaws(stage.steps, path),
+      ...(stage.gate === undefined ? [] : gateFlaws(stage.gate, `${path}/gate`)),
     ];
   });
   return flaws.length > 0 ? flaws : cycleFlaws(stages, list);
 }
 
-function stepListFlaws(stage: StageDefinition, path: string): readonly Flaw[] {
+function gateFlaws(gate: GateDefinition, path: string): readonly Flaw[] {
+  const { soak, steps = [] } = gate;
+  const hasOwnSoak = soak !== undefined && steps.some((step) => step.name === soakStepName);
+  return [
+    ...(soak === undefined && steps.length === 0 ? [{ path, message: 'is empty: it needs soak or steps' }] : []),
+    ...(soak === undefined || isStepTime(soak)
+      ? []
+      : [{ path: `${path}/soak`, message: 'must be a duration such as 30s or 5m, at most 1d' }]),
+    ...(hasOwnSoak
+      ? [{ path: `${path}/steps`, message: `a step cannot be called "${soakStepName}" where the gate has a soak` }]
+      : []),
+    ...stepListFlaws(steps, path),
+  ];
+}
+
+function isStepTime(text: string): boolean {
+  const durationMs = parseDuration(text);
+  return durationMs !== undefined && durationMs > 0 && durationMs <= limits.stepTimeoutMsMax.value;
+}
+
+function stepListFlaws(steps: readonly StepDefinition[], path: string): readonly Flaw[] {
   const { planStepsMax } = limits;
-  if (stage.steps.length > planStepsMax.value) {
-    return [
-      { path: `${path}/steps`, message: `has ${stage.steps.length} steps, at most ${planStepsMax.value} are allowed` },
-    ];
+  if (steps.length > planStepsMax.value) {
+    return [{ path: `${path}/steps`, message: `has ${steps.length} steps, at most ${planStepsMax.value} are allowed` }];
   }
-  const names = stage.steps.map((step) => step.name);
-  return stage.steps.flatMap((step, place) => [
+  const names = steps.map((step) => step.name);
+  return steps.flatMap((step, place) => [
     ...(names.indexOf(step.name) === place
       ? []
       : [{ path: `${path}/steps/${place}`, message: `step "${step.name}" is there twice` }]),
@@ -91,10 +120,7 @@ function stepListFlaws(stage: StageDefinition, path: string): readonly Flaw[] {
 }
 
 function stepFlaws(step: StepDefinition, path: string): readonly Flaw[] {
-  const timeoutMs = step.timeout === undefined ? undefined : parseDuration(step.timeout);
-  const isTimeoutWrong =
-    step.timeout !== undefined &&
-    !(timeoutMs !== undefined && timeoutMs > 0 && timeoutMs <= limits.stepTimeoutMsMax.value);
+  const isTimeoutWrong = step.timeout !== undefined && !isStepTime(step.timeout);
   const flaws: readonly (readonly [boolean, string, string])[] = [
     [step.script !== undefined && step.command !== undefined, '', 'has both script and command; take one'],
     [
@@ -103,6 +129,11 @@ function stepFlaws(step: StepDefinition, path: string): readonly Flaw[] {
       'does nothing: it needs files, script or command',
     ],
     [step.args !== undefined && step.script === undefined, '/args', 'belongs to a script'],
+    [
+      step.reboot !== undefined && step.script === undefined && step.command === undefined,
+      '/reboot',
+      'belongs to a script or a command: something has to restart the machine',
+    ],
     [isTimeoutWrong, '/timeout', 'must be a duration such as 30s or 5m, at most 1d'],
     [
       (step.onInterrupt === 'check') !== (step.check !== undefined),

@@ -229,8 +229,13 @@ function schedule(state: DeploymentState, machine: string, stage: Stage): Intent
 function holds(state: DeploymentState, stage: Stage): boolean {
   const hasEnded = plansOf(state, stage).filter((plan) => !isOpen(plan)).length === stage.machines.length;
   const group = stage.group === undefined ? [stage] : state.stages.filter((other) => other.group === stage.group);
-  const failures = group.flatMap((member) => plansOf(state, member)).filter(hasFailed).length;
-  return hasEnded && failures <= stage.failuresMax;
+  // A machine that failed in its batch fails the gate after it as well: that is one failure.
+  const failed = group.flatMap((member) =>
+    plansOf(state, member)
+      .filter(hasFailed)
+      .map(({ machine }) => machine),
+  );
+  return hasEnded && new Set(failed).size <= stage.failuresMax;
 }
 
 function plansOf(state: DeploymentState, stage: Stage): readonly PlanRecord[] {

@@ -48,6 +48,7 @@ export { applicationSchema, stageName } from './application.js';
 export type {
   ApplicationDefinition,
   FileDefinition,
+  GateDefinition,
   RoleDefinition,
   StageDefinition,
   StepDefinition,
@@ -57,3 +58,5 @@ export type { Flaw } from './check-application.js';
 export { parseDuration } from './duration.js';
 export { manifestSchema, packageFormat } from './manifest.js';
 export type { PackageManifest } from './manifest.js';
+export { formatStageAddress, parseStageAddress, soakStepName } from './stage-address.js';
+export type { StageAddress } from './stage-address.js';

@@ -29,7 +29,22 @@ function withStep(step: Record<string, unknown>): string[] {
   });
 }
 
+function withStage(stage: Record<string, unknown>): string[] {
+  return flawsOf((copy) => (copy.deploy[0] = { ...copy.deploy[0], ...stage }));
+}
+
 describe('an application definition', () => {
+  it('may roll out in batches with a gate between them, and restart machines', () => {
+    for (const batch of [1, 500, '1%', '20%', '100%']) assert.deepEqual(withStage({ batch }), []);
+    const steps = [{ name: 'health', script: 'health.sh' }];
+    assert.deepEqual(withStage({ batch: 2, gate: { soak: '30s' } }), []);
+    assert.deepEqual(withStage({ batch: 2, gate: { soak: '30s', steps } }), []);
+    assert.deepEqual(withStep({ command: ['reboot'], reboot: 'expected' }), []);
+    const stages = [{ role: 'db', gate: { steps }, steps: [{ name: 'one', script: 'one.sh' }] }];
+    const named = namedFiles({ machines: { db: {} }, deploy: stages });
+    assert.deepEqual(named, ['scripts/one.sh', 'scripts/health.sh']);
+  });
+
   it('passes when it is whole, and names its files', () => {
     assert.deepEqual(checkApplication(good), []);
     assert.deepEqual(namedFiles(good), ['files/b.json.liquid', 'scripts/start.sh']);
@@ -55,6 +70,25 @@ describe('an application definition', () => {
       'the same stage twice',
       flawsOf((copy) => copy.deploy.push({ role: 'db', steps: [{ name: 'x', command: ['true'] }] })),
       /"db" is there twice/,
+    ],
+    ['a batch of none', withStage({ batch: 0 }), /^\/deploy\/0\/batch/],
+    ['a batch over the whole', withStage({ batch: '120%' }), /^\/deploy\/0\/batch/],
+    ['an empty gate', withStage({ gate: {} }), /^\/deploy\/0\/gate: is empty/],
+    ['a soak that is no time', withStage({ gate: { soak: 'long' } }), /^\/deploy\/0\/gate\/soak: must be a duration/],
+    [
+      'a gate step with the name of the soak',
+      withStage({ gate: { soak: '5s', steps: [{ name: 'soak', command: ['true'] }] } }),
+      /called "soak"/,
+    ],
+    [
+      'a step of a gate that does nothing',
+      withStage({ gate: { steps: [{ name: 'x' }] } }),
+      /^\/deploy\/0\/gate\/steps\/0: does nothing/,
+    ],
+    [
+      'a restart by files alone',
+      withStep({ files: [{ path: 'a', source: 'a' }], reboot: 'expected' }),
+      /^\/deploy\/0\/steps\/0\/reboot/,
     ],
     ['an unknown key', flawsOf((copy) => (copy['deployy'] = [])), /additional properties: deployy/],
     ['no deploy at all', flawsOf((copy) => delete (copy as Record<string, unknown>)['deploy']), /deploy/],

@@ -148,6 +148,24 @@ test('failures of earlier batches count: over the limit the roll-out stops and t
   assert.deepEqual(brief(decide(after(rollOut, ...batch(1, 'failed'), ...batch(2, 'succeeded')))), ['schedule w3']);
 });
 
+test('a machine that fails in its batch and in the gate after it counts once', () => {
+  const gate: Stage = {
+    name: 'app/web#1~gate',
+    needs: ['app/web#1'],
+    machines: ['w1'],
+    failuresMax: 1,
+    group: 'app/web',
+  };
+  const second: Stage = { name: 'app/web#2', needs: [gate.name], machines: ['w2'], failuresMax: 1, group: 'app/web' };
+  const first: Stage = { name: 'app/web#1', needs: [], machines: ['w1'], failuresMax: 1, group: 'app/web' };
+  const begin: DeploymentEvent = { type: 'accepted', action: 'deploy', stages: [first, gate, second] };
+  const gated = { type: 'planScheduled', plan: { planId: 'g', machine: 'w1', stage: gate.name, digest: 'd' } } as const;
+  const failedTwice = [scheduled('w1', first), ended('w1', 'failed'), gated] as const;
+  assert.deepEqual(brief(decide(after(begin, ...failedTwice, { type: 'planEnded', planId: 'g', outcome: 'failed' }))), [
+    'schedule w2',
+  ]);
+});
+
 test('the first end of a plan stays', () => {
   const state = after(...webScheduled, ended('w1', 'expired'), ended('w1', 'succeeded'));
   assert.equal(state.plans.find((plan) => plan.machine === 'w1')?.outcome, 'expired');

@@ -1,17 +1,20 @@
 /**
  * Reporter of the test runs: a line for every failure and every skip as they come, and the counts as one last line of
- * JSON. Suites and files are not counted, only tests.
+ * JSON. Suites and files are not counted, only tests. A test that a transport's declared capability excuses ("needs …") is
+ * named and counted apart from one that could not run for want of a program.
  */
 export default async function* reporter(source) {
-  const counts = { passed: 0, failed: 0, skipped: 0 };
+  const counts = { passed: 0, failed: 0, skipped: 0, excused: 0 };
   for await (const { type, data } of source) {
     if (type === 'test:fail' && isTest(data)) {
       counts.failed += 1;
       yield `FAILED  ${data.name}  (${data.file ?? ''}:${data.line ?? ''})\n${describe(data.details.error)}\n`;
     } else if (type === 'test:pass' && isTest(data)) {
       if (data.skip !== undefined || data.todo !== undefined) {
-        counts.skipped += 1;
-        yield `SKIPPED ${data.name}: ${data.skip ?? data.todo}\n`;
+        const why = String(data.skip ?? data.todo);
+        const isExcused = why.startsWith('needs ');
+        counts[isExcused ? 'excused' : 'skipped'] += 1;
+        yield `${isExcused ? 'EXCUSED' : 'SKIPPED'} ${data.name}: ${why}\n`;
       } else counts.passed += 1;
     } else if (type === 'test:stderr' || type === 'test:stdout') {
       yield data.message;

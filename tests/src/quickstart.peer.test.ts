@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { sleep, systemClock } from '@torcello/platform';
 import { rabbitMqMissing, run, startRabbitMq, type Running } from '@torcello/test-support';
 
 /** Runs the quickstart as a newcomer does, apart from the install. Needs a build. */
@@ -125,6 +126,17 @@ test('Ctrl-C ends every process that the quickstart started, the deployed servic
   assert.equal(code, 0, running.output().stderr);
   assert.deepEqual(processesOf(dataFolder(running)), []);
   for (const url of urls) await assert.rejects(fetch(url));
+});
+
+test('a quickstart that is killed with -9 leaves no process behind, of its own or deployed', async () => {
+  const running = quickstart([]);
+  await running.line((line) => line.includes('npx torcello agent list'));
+  const folder = path.resolve(root, /--data (\S+)/.exec(running.output().stdout)?.[1] ?? '');
+  assert.ok(processesOf(folder).length >= 6, 'broker, API, conductor and three agents');
+  await running.stop('SIGKILL');
+  const deadlineMs = performance.now() + 15_000;
+  while (processesOf(folder).length > 0 && performance.now() < deadlineMs) await sleep(systemClock, 100);
+  assert.deepEqual(processesOf(folder), []);
 });
 
 test('the quickstart runs on RabbitMQ as well', { skip: rabbitMqMissing() ?? false }, async () => {

@@ -5,6 +5,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { sleep, systemClock } from '@torcello/platform';
 import { freePort, run, temporaryFolder, type Running } from '@torcello/test-support';
 
 /** `torcello` by hand, as the README tells it: real programs, the compiled command. Needs a build. */
@@ -193,5 +194,21 @@ test('a second up on the same data is refused in one line', async () => {
   assert.match(result.stderr, /is in use by process \d+ \[data_in_use\]/);
   assert.ok((await answerOf<unknown[]>(folder.path, ['environment', 'list'])).length > 0, 'the first one goes on');
   await running.stop();
+  folder.remove();
+});
+
+test('what up started ends by itself when up is killed with -9, and the data can be used again', async () => {
+  const folder = temporaryFolder('up');
+  const first = await up(folder.path);
+  const started = processesOf(folder.path).length;
+  await first.running.stop('SIGKILL');
+  assert.ok(started >= 3, 'broker, API and conductor');
+  // They are nobody's children any more: only the system knows when they are gone.
+  const deadlineMs = performance.now() + 15_000;
+  while (processesOf(folder.path).length > 0 && performance.now() < deadlineMs) await sleep(systemClock, 100);
+  assert.deepEqual(processesOf(folder.path), []);
+  const second = await up(folder.path);
+  assert.equal(second.line.token, first.line.token);
+  await second.running.stop();
   folder.remove();
 });

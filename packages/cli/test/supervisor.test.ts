@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
-import { systemClock } from '@torcello/platform';
+import { sleep, systemClock } from '@torcello/platform';
+import { run } from '@torcello/test-support';
 import type { ReadyLine } from '../src/supervisor/ready-line.js';
 import { SupervisedChild, type ChildEvent, type ChildLimits } from '../src/supervisor/supervised-child.js';
 import { Supervisor } from '../src/supervisor/supervisor.js';
@@ -126,6 +127,31 @@ test('the line of a program that refuses is told without its own name before it'
     `process.stderr.write('torcello-api: the data folder is newer\\n'); process.exitCode = 1;`,
   );
   await assert.rejects(world.child.start(), { message: 'program: the data folder is newer' });
+});
+
+/** Starts the child that its arguments name, tells its pid, and stays. */
+const parent = `
+  import { systemClock } from '@torcello/platform';
+  import { SupervisedChild } from ${JSON.stringify(new URL('../src/supervisor/supervised-child.ts', import.meta.url).href)};
+  const [script, logFile] = process.argv.slice(1);
+  const program = () => ({ script, args: [], env: {} });
+  const child = new SupervisedChild({ name: 'program', program, logFile, clock: systemClock });
+  process.stdout.write(JSON.stringify(await child.start()) + '\\n');
+`;
+
+test('a child whose parent is killed with -9 ends in order by itself', async () => {
+  await using folder = await temporaryFolder();
+  const [script, log] = [path.join(folder.path, 'program.mjs'), path.join(folder.path, 'program.log')];
+  await writeFile(script, steady);
+  const flags = ['--import', 'tsx', '--conditions=source', '--input-type=module', '--eval', parent];
+  const running = run(process.execPath, [...flags, script, log], { cwd: import.meta.dirname });
+  const { pid } = JSON.parse(await running.line((text) => text.startsWith('{"ready"'))) as { pid: number };
+  assert.equal(isRunning(pid), true);
+  await running.stop('SIGKILL');
+  const deadlineMs = systemClock.monotonicMs() + 5_000;
+  while (isRunning(pid) && systemClock.monotonicMs() < deadlineMs) await sleep(systemClock, 20);
+  assert.equal(isRunning(pid), false);
+  assert.equal(await readFile(log, 'utf8'), 'ended in order\n');
 });
 
 test('a child that is killed before it was ready is started again', async () => {

@@ -5,7 +5,7 @@ import type { CliContext } from '../context.js';
 import { exitCodes, type ExitCode } from '../exit-codes.js';
 import { agentDataFolder } from '../plant/agent-data.js';
 import { dataFolderFiles, defaultApiAddress, defaultDataFolder, readRunningAddress } from '../plant/data-folder.js';
-import { programBin, type ProgramName } from '../plant/program-bins.js';
+import { endWithParent, programBin, type ProgramName } from '../plant/program-bins.js';
 import type { ProgramStart } from '../supervisor/supervised-child.js';
 import type { CommandRun } from './command-kit.js';
 
@@ -63,7 +63,10 @@ function asksForHelp(args: readonly string[]): boolean {
 /** Runs a program in the place of this one: its streams, its signals, its exit code. */
 function runProgram(context: CliContext, { script, args, env }: ProgramStart): Promise<ExitCode> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [script, ...args], { stdio: 'inherit', env: { ...env, ...context.env } });
+    const child = spawn(process.execPath, [...endWithParent(), script, ...args], {
+      stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+      env: { ...env, ...context.env },
+    });
     const unlisten = context.signals.listen((signal) => child.kill(signal));
     child.once('error', (error) => {
       unlisten();

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { CliError } from '../cli-error.js';
 
 export type ProgramName = 'api' | 'conductor' | 'broker' | 'agent';
@@ -15,12 +16,25 @@ export function programBin(name: ProgramName): string {
   return bin;
 }
 
+/**
+ * Arguments of Node that make a program end when the process that started it is gone; it must be started with an `ipc`
+ * channel.
+ */
+export function endWithParent(): readonly string[] {
+  return ['--import', pathToFileURL(ownBin('end-with-parent')).href];
+}
+
+/** Path of a script of this package. */
+export function ownBin(name: string): string {
+  return path.join(packageFolder('cli'), 'bin', `${name}.js`);
+}
+
 /** The agent as one file, as the API serves it; undefined when it was not bundled. */
 export function agentBundle(): string | undefined {
   const file = path.join(packageFolder('agent'), 'dist', 'torcello-agent.mjs');
   return existsSync(file) ? file : undefined;
 }
 
-function packageFolder(name: ProgramName): string {
+function packageFolder(name: ProgramName | 'cli'): string {
   return path.dirname(require.resolve(`@torcello/${name}/package.json`));
 }

@@ -1,5 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { sleep, type Clock } from '@torcello/platform';
+import { sleep, systemClock, type Clock } from '@torcello/platform';
 
 const patienceMs = 2_000;
 const pollMs = 50;
@@ -15,6 +15,28 @@ export async function endLeftovers(folder: string, clock: Clock): Promise<number
   while ((await processesBelow(folder)).length > 0 && clock.monotonicMs() < untilMs) await sleep(clock, pollMs);
   for (const pid of await processesBelow(folder)) signal(pid, 'SIGKILL');
   return pids.length;
+}
+
+/** So long the agents of a killed quickstart get to end by themselves, before what their steps left is looked for. */
+const agentsEndMs = 1_000;
+/** A keeper waits for as long as its quickstart runs; a hundred years. */
+const waitMsMax = 3_155_760_000_000;
+
+/**
+ * The keeper's whole life: waits, and when the quickstart is gone without a word ends what it left below `folder`.
+ * Told to stop by a quickstart that lives, it only ends.
+ */
+export async function endLeftoversOfOrphan(folder: string): Promise<void> {
+  const hold = systemClock.after(waitMsMax, () => undefined);
+  const ended = new Promise<void>((resolve) => {
+    process.once('SIGTERM', resolve);
+  });
+  process.stdout.write(`${JSON.stringify({ ready: true })}\n`);
+  await ended;
+  hold.cancel();
+  if (process.connected) return;
+  await sleep(systemClock, agentsEndMs);
+  await endLeftovers(folder, systemClock);
 }
 
 async function processesBelow(folder: string): Promise<readonly number[]> {

@@ -7,6 +7,8 @@ import type { ExitCode } from '../exit-codes.js';
 import { tellError } from '../run-command-line.js';
 import { runQuickstart } from './quickstart.js';
 
+export { endLeftoversOfOrphan } from './leftovers.js';
+
 /** The quickstart with the arguments of its command line, in the clone at `root`. */
 export async function quickstartMain(args: readonly string[], root: string): Promise<ExitCode> {
   const context: CliContext = {

@@ -7,7 +7,8 @@ import { CliError } from '../cli-error.js';
 import type { CliContext } from '../context.js';
 import { exitCodes, type ExitCode } from '../exit-codes.js';
 import { planTable } from '../output/deployment-text.js';
-import { startControlPlane, stopControlPlane, type ControlPlane } from '../plant/control-plane.js';
+import { plainEnvironment, startControlPlane, stopControlPlane, type ControlPlane } from '../plant/control-plane.js';
+import { ownBin } from '../plant/program-bins.js';
 import { openDataFolder, type DataFolderFiles } from '../plant/data-folder.js';
 import { tellError } from '../run-command-line.js';
 import { lastLines } from '../supervisor/log-tail.js';
@@ -124,6 +125,16 @@ class QuickstartRun {
         ? 'Starting broker, API and conductor'
         : 'Starting API and conductor on your broker; the agents get its login (--allow-shared-agent-login, on loopback only)',
     );
+    await this.#supervisor.start({
+      name: 'keeper',
+      program: () => ({
+        script: ownBin('end-leftovers'),
+        args: [this.#files.folder],
+        env: plainEnvironment(this.#context.env),
+      }),
+      logFile: path.join(this.#files.logs, 'keeper.log'),
+      clock: this.#context.clock,
+    });
     const plane = await startControlPlane({
       files: this.#files,
       api: loopback,

@@ -3,6 +3,7 @@ import { closeSync, fstatSync, openSync } from 'node:fs';
 import { sleep, type Clock } from '@torcello/platform';
 import { CliError } from '../cli-error.js';
 import { exitCodes } from '../exit-codes.js';
+import { endWithParent } from '../plant/program-bins.js';
 import { lastLines } from './log-tail.js';
 import { readyLineOf, type ReadyLine } from './ready-line.js';
 
@@ -153,7 +154,12 @@ export class SupervisedChild {
     const log = openSync(logFile, 'a', 0o600);
     this.#logOffset = fstatSync(log).size;
     // A group of its own: Ctrl-C reaches the supervisor only, which ends its children in their order.
-    const child = spawn(process.execPath, [script, ...args], { env, stdio: ['ignore', 'pipe', log], detached: true });
+    // The channel closes when this process is gone, even by kill -9: then the child ends by itself.
+    const child = spawn(process.execPath, [...endWithParent(), script, ...args], {
+      env,
+      stdio: ['ignore', 'pipe', log, 'ipc'],
+      detached: true,
+    });
     closeSync(log);
     const ended = endOf(child);
     if (child.pid === undefined || child.stdout === null) return ended;

@@ -1,6 +1,7 @@
 import type { JoinAnswer } from '@torcello/contracts/agent';
 import { isMessagingError, mailboxes, type Mailboxes, type Transport } from '@torcello/messaging';
 import { Background, sleep, type Clock, type Logger, type Service } from '@torcello/platform';
+import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { AgentError } from './errors.js';
@@ -12,6 +13,8 @@ import { agentLimits } from './limits.js';
 import { Notices } from './notices.js';
 import { OutputSpool } from './output.js';
 import { PlanRunner } from './plan-runner.js';
+import { ServerClock, type AskServerTime } from './server-clock.js';
+import { systemStepGroups, type StepGroups } from './step-groups.js';
 import { readBootId } from './processes.js';
 import { ProgressSender } from './progress.js';
 import { ResultSender } from './results.js';
@@ -31,6 +34,12 @@ export interface AgentOptions {
   readonly nodePath: string;
   /** Changes with every boot of the machine. Default: what the system says. */
   readonly bootId?: string;
+  /** Asks the API for the time. Default: the agent's clock is the API's, as where both are one process. */
+  readonly askServerTime?: AskServerTime;
+  /** Default: control groups where this machine and user can make them. */
+  readonly stepGroups?: StepGroups;
+  /** How long a step that asked for a restart of the machine waits for it. Default: the limit `rebootWaitMs`. */
+  readonly rebootWaitMs?: number;
   /** The agent cannot go on and has to be stopped: the journal failed, or the broker lets it in no more. */
   readonly onFatal: (error: AgentError) => void;
 }
@@ -50,6 +59,7 @@ export class Agent implements Service {
   readonly #background: Background;
   readonly #transports: Transport[] = [];
   #journal: Journal | undefined;
+  #groups: StepGroups | undefined;
   #stopped: Promise<void> | undefined;
 
   constructor(options: AgentOptions) {
@@ -70,8 +80,9 @@ export class Agent implements Service {
     const runsFolder = path.join(dataFolder, 'runs');
     const clear = (planId: string): void => this.#background.run('clear', () => this.#clear(planId, output));
     const output = new OutputSpool({ clock, logger, journal, uplink: this.#outputUplink(), onSent: clear });
-    const runner = await this.#makeRunner({ journal, output, progress, results });
-    const intake = new Intake({
+    const serverClock = new ServerClock(clock, this.#options.askServerTime);
+    const runner = await this.#makeRunner({ journal, output, progress, results, serverClock });
+    const facts = {
       clock,
       logger,
       journal,
@@ -81,9 +92,12 @@ export class Agent implements Service {
       progress,
       notices,
       runsFolder,
+      serverClock,
       onPlan: () => runner.look(),
+      onEnding: (planId: string) => this.#background.run('plans', () => runner.end(planId)),
       onReceipt: clear,
-    });
+    };
+    const intake = new Intake(facts, signal);
     this.#resumeOutput(journal, output);
     this.#background.run('plans', () => runner.run(signal));
     this.#background.run('output', () => output.run(signal));
@@ -119,6 +133,7 @@ export class Agent implements Service {
     await Promise.all(this.#transports.map((transport) => transport.close()));
     await settled;
     await this.#journal?.close();
+    await this.#groups?.sweep();
   }
 
   async #openJournal(notices: Notices): Promise<Journal> {
@@ -176,9 +191,14 @@ export class Agent implements Service {
     readonly output: OutputSpool;
     readonly progress: ProgressSender;
     readonly results: ResultSender;
+    readonly serverClock: ServerClock;
   }): Promise<PlanRunner> {
-    const { dataFolder, clock, logger, hostEnvironment, nodePath } = this.#options;
-    const { journal, output, progress, results } = parts;
+    const { dataFolder, clock, logger, hostEnvironment, nodePath, rebootWaitMs } = this.#options;
+    const { journal, output, progress, results, serverClock } = parts;
+    const groupsName = `torcello-agent-${createHash('sha256').update(path.resolve(dataFolder)).digest('hex').slice(0, 12)}`;
+    const groups = this.#options.stepGroups ?? (await systemStepGroups(groupsName));
+    this.#groups = groups;
+    await groups.sweep();
     const tools = {
       clock,
       journal,
@@ -189,8 +209,10 @@ export class Agent implements Service {
       applicationsFolder: path.join(dataFolder, 'applications'),
       hostEnvironment,
       nodePath,
+      groups,
+      ...(rebootWaitMs === undefined ? {} : { rebootWaitMs }),
     };
-    return new PlanRunner({ tools, logger, onFinished: (planId) => results.send(planId) });
+    return new PlanRunner({ tools, logger, serverClock, onFinished: (planId) => results.send(planId) });
   }
 
   /** What an earlier agent could not send any more. */

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { systemCode } from './errors.js';
 import { identify, startTicksOf, type ProcessIdentity } from './processes.js';
+import { procsFile } from './step-groups.js';
 import { wrapperScript } from './wrapper.js';
 
 /** Where the traces of a step's attempts lie: `<runs>/<plan>/<step>/`. The output is shared by all attempts. */
@@ -19,6 +20,8 @@ export interface CommandToRun {
   readonly words: readonly string[];
   readonly folder: string;
   readonly env: Readonly<Record<string, string>>;
+  /** Folder of the control group for its processes. */
+  readonly group?: string | undefined;
 }
 
 /** What is known of an attempt from the files that its wrapper writes. */
@@ -51,8 +54,9 @@ export async function startCommand(files: AttemptFiles, command: CommandToRun): 
   await mkdir(files.folder, { recursive: true, mode: 0o700 });
   const output = await open(files.output, 'a', 0o600);
   try {
-    const { words, folder: cwd, env } = command;
-    const child = spawn('/bin/sh', ['-c', wrapperScript, 'torcello-step', files.claim, files.status, ...words], {
+    const { words, folder: cwd, env, group } = command;
+    const procs = group === undefined ? '' : procsFile(group);
+    const child = spawn('/bin/sh', ['-c', wrapperScript, 'torcello-step', files.claim, files.status, procs, ...words], {
       cwd,
       env,
       detached: true,

@@ -1,6 +1,6 @@
 import type { ResultMessage, StepResult } from '@torcello/contracts/agent';
 import { agentLimits } from './limits.js';
-import type { JournalRecord, Purpose, ReceivedRecord } from './records.js';
+import type { EndingRecord, JournalRecord, Purpose, ReceivedRecord } from './records.js';
 
 /** Everything the agent knows about one plan: the journal's records of it, folded. */
 export interface KnownPlan {
@@ -8,6 +8,8 @@ export interface KnownPlan {
   /** Undefined once the plan has a result. */
   letter: Uint8Array | undefined;
   readonly steps: Map<number, StepState>;
+  /** Somebody wants it to end. */
+  ending: EndingRecord | undefined;
   result: ResultMessage | undefined;
   receiptAtMs: number | undefined;
   /** Nothing of it is left on this machine but its id and its end. */
@@ -23,17 +25,30 @@ export interface StepState {
   /** Of the first attempt. */
   startedAtMs: number;
   isTimedOut: boolean;
+  /** Folder of the attempt's control group. */
+  group: string | undefined;
+  /** When it asked for a restart of the machine. */
+  rebootingAtMs: number | undefined;
   result: StepResult | undefined;
   outputSentBytes: number;
   /** Where the chunk that may be on its way ends; not above `outputSentBytes` when there is none. */
   outputSendingEnd: number;
   isOutputComplete: boolean;
+  outputCut: OutputCut | undefined;
+}
+
+/** What is beyond the limit of a run: hashed up to `bytes`, with the hash's state where it is known. */
+export interface OutputCut {
+  readonly bytes: number;
+  readonly hash?: string;
 }
 
 /** The state of the agent: what its journal says. Changed by nothing but the records. */
 export class PlanBook {
   readonly #plans = new Map<string, KnownPlan>();
   readonly #lost = new Set<string>();
+  /** Plans that were superseded before they came, and by which. */
+  readonly #replaced = new Map<string, string>();
   /** The highest epoch of a deployment's stage. */
   readonly #epochs = new Map<string, number>();
 
@@ -44,6 +59,22 @@ export class PlanBook {
   /** Whether damage took the letter of this plan. */
   isLost(planId: string): boolean {
     return this.#lost.has(planId);
+  }
+
+  /** Which plan took the place of this one before it came. */
+  replacedBy(planId: string): string | undefined {
+    return this.#replaced.get(planId);
+  }
+
+  /** The plan that runs or is next: one that began already, else the oldest that nobody wants to end. */
+  next(): KnownPlan | undefined {
+    const open = this.open();
+    return open.find((plan) => plan.steps.size > 0) ?? open.find((plan) => plan.ending === undefined);
+  }
+
+  /** To be ended before any of it was done. */
+  toDrop(): readonly KnownPlan[] {
+    return this.open().filter((plan) => plan.ending !== undefined && plan.steps.size === 0);
   }
 
   /** Without a result, oldest first: the one that runs or is next, and those that wait. */
@@ -68,6 +99,7 @@ export class PlanBook {
 
   apply(record: JournalRecord, attachment: Uint8Array): void {
     if (record.type === 'received') return this.#receive(record, attachment);
+    if (record.type === 'replaced') return void this.#replaced.set(record.planId, record.by);
     const plan = this.#plans.get(record.planId);
     if (record.type === 'lost' || plan === undefined) return void this.#lost.add(record.planId);
     changePlan(plan, record);
@@ -77,6 +109,8 @@ export class PlanBook {
   *records(): Generator<{ readonly record: JournalRecord; readonly attachment: Uint8Array }> {
     const none = new Uint8Array();
     for (const planId of this.#lost) yield { record: { type: 'lost', planId }, attachment: none };
+    const replaced = [...this.#replaced].slice(-agentLimits.clearedPlansMax.value);
+    for (const [planId, by] of replaced) yield { record: { type: 'replaced', planId, by }, attachment: none };
     for (const plan of this.#remembered()) {
       yield { record: plan.received, attachment: plan.letter ?? none };
       for (const record of remaining(plan)) yield { record, attachment: none };
@@ -97,13 +131,17 @@ export class PlanBook {
   }
 }
 
-const unfinished = { result: undefined, receiptAtMs: undefined, isCleared: false } as const;
+const unfinished = { ending: undefined, result: undefined, receiptAtMs: undefined, isCleared: false } as const;
 
-type PlanChange = Exclude<JournalRecord, { readonly type: 'received' | 'lost' }>;
+type PlanChange = Exclude<JournalRecord, { readonly type: 'received' | 'lost' | 'replaced' }>;
 type StepChange = Extract<PlanChange, { readonly step: number }>;
 
 function changePlan(plan: KnownPlan, record: PlanChange): void {
   switch (record.type) {
+    case 'ending':
+      // A cancel counts more than a newer plan, and the first of its kind stays.
+      if (plan.ending?.how !== 'cancelled') plan.ending = record;
+      return;
     case 'finished':
       plan.result = record.result;
       plan.letter = undefined;
@@ -114,6 +152,7 @@ function changePlan(plan: KnownPlan, record: PlanChange): void {
     case 'cleared':
       plan.isCleared = true;
       plan.steps.clear();
+      plan.ending = undefined;
       if (plan.result !== undefined) plan.result = { ...plan.result, steps: [] };
       return;
     default:
@@ -130,6 +169,8 @@ function changeStep(plan: KnownPlan, record: StepChange): void {
   const step = plan.steps.get(record.step);
   if (step === undefined) return;
   if (record.type === 'stepTimeout') step.isTimedOut = true;
+  if (record.type === 'rebooting') step.rebootingAtMs = record.atMs;
+  if (record.type === 'outputCut') step.outputCut = outputCutOf(record);
   if (record.type === 'stepEnded') step.result = record.result;
   if (record.type === 'outputSending') step.outputSendingEnd = record.end;
   if (record.type === 'outputSent') {
@@ -142,7 +183,7 @@ function startedStep(
   record: Extract<JournalRecord, { readonly type: 'stepStarting' }>,
   earlier: StepState | undefined,
 ): StepState {
-  const { attempt, purpose, bootId, atMs } = record;
+  const { attempt, purpose, bootId, atMs, group } = record;
   return {
     attempt,
     purpose,
@@ -150,16 +191,24 @@ function startedStep(
     attemptAtMs: atMs,
     startedAtMs: earlier?.startedAtMs ?? atMs,
     isTimedOut: false,
+    group,
+    rebootingAtMs: undefined,
     result: undefined,
     outputSentBytes: earlier?.outputSentBytes ?? 0,
     outputSendingEnd: earlier?.outputSendingEnd ?? 0,
     isOutputComplete: false,
+    outputCut: earlier?.outputCut,
   };
+}
+
+function outputCutOf({ bytes, hash }: Extract<JournalRecord, { readonly type: 'outputCut' }>): OutputCut {
+  return hash === undefined ? { bytes } : { bytes, hash };
 }
 
 function* remaining(plan: KnownPlan): Generator<JournalRecord> {
   const { planId } = plan.received;
   for (const [step, state] of plan.steps) yield* remainingOfStep(planId, step, state);
+  if (plan.ending !== undefined) yield plan.ending;
   if (plan.result !== undefined) yield { type: 'finished', planId, result: plan.result };
   if (plan.receiptAtMs !== undefined) yield { type: 'receipt', planId, atMs: plan.receiptAtMs };
   if (plan.isCleared) yield { type: 'cleared', planId };
@@ -167,10 +216,12 @@ function* remaining(plan: KnownPlan): Generator<JournalRecord> {
 
 function* remainingOfStep(planId: string, step: number, state: StepState): Generator<JournalRecord> {
   const { attempt, purpose, bootId, startedAtMs, attemptAtMs } = state;
-  yield { type: 'stepStarting', planId, step, attempt, purpose, bootId, atMs: startedAtMs };
-  if (attemptAtMs !== startedAtMs) {
-    yield { type: 'stepStarting', planId, step, attempt, purpose, bootId, atMs: attemptAtMs };
-  }
+  const group = state.group === undefined ? {} : { group: state.group };
+  const starting = { type: 'stepStarting', planId, step, attempt, purpose, bootId, ...group } as const;
+  yield { ...starting, atMs: startedAtMs };
+  if (attemptAtMs !== startedAtMs) yield { ...starting, atMs: attemptAtMs };
+  if (state.rebootingAtMs !== undefined) yield { type: 'rebooting', planId, step, atMs: state.rebootingAtMs };
+  if (state.outputCut !== undefined) yield { type: 'outputCut', planId, step, ...state.outputCut };
   if (state.isTimedOut) yield { type: 'stepTimeout', planId, step };
   if (state.result !== undefined) yield { type: 'stepEnded', planId, step, result: state.result };
   if (state.outputSendingEnd > state.outputSentBytes) {

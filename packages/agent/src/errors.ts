@@ -41,6 +41,11 @@ export class AgentError extends Error {
   }
 }
 
+/** There is no room for this record, and its writer can do without it. Nothing was written, and the journal goes on. */
+export class JournalFullError extends Error {
+  readonly code = 'JOURNAL_FULL';
+}
+
 /** Node's code of a system error (`ENOENT`), or undefined. */
 export function systemCode(error: unknown): string | undefined {
   const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;

@@ -93,7 +93,7 @@ export class Journal {
   /** Resolves when the record is durable (`sync: false`: written). Rejects when the journal failed or is closed. */
   write(
     record: JournalRecord,
-    options: { readonly attachment?: Uint8Array; readonly sync?: boolean } = {},
+    options: { readonly attachment?: Uint8Array; readonly sync?: boolean; readonly mayRefuse?: boolean } = {},
   ): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure as Error);
     return new Promise((resolve, reject) => {

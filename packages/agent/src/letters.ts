@@ -3,12 +3,13 @@ import {
   limits,
   openLetter,
   signedBytes,
+  type CancelPayload,
   type JoinAnswer,
   type PlanHeader,
   type PlanPayload,
 } from '@torcello/contracts/agent';
-import { planHeader, planPayload } from './plan-shape.js';
-import { ShapeError, readJson } from './shape.js';
+import { cancelPayload, payloadFormat, planHeader, planPayload } from './plan-shape.js';
+import { ShapeError, readJson, type Reader } from './shape.js';
 
 /** Why a letter is thrown away unread or half-read. None of these can be answered: nobody known to us wrote it to us. */
 export type LetterFault =
@@ -16,22 +17,28 @@ export type LetterFault =
   | 'NO_LETTER'
   | 'BAD_SIGNATURE'
   | 'BAD_HEADER'
+  | 'OTHER_KIND'
   | 'OTHER_KEY'
   | 'OTHER_MACHINE'
   | 'OTHER_MAILBOX';
 
-export type OpenedPlan =
-  | { readonly isGood: false; readonly fault: LetterFault }
-  | {
-      readonly isGood: true;
-      readonly header: PlanHeader;
-      /** SHA-256 of the letter, hexadecimal. */
-      readonly digest: string;
-      /** A text when the payload cannot be carried out: why. */
-      readonly payload: PlanPayload | string;
-    };
+/** A letter that is certainly from the control plane and for this machine. */
+export interface GoodLetter<Payload> {
+  readonly isGood: true;
+  readonly header: PlanHeader;
+  /** SHA-256 of the letter, hexadecimal. */
+  readonly digest: string;
+  /** A text when the payload cannot be carried out: why. */
+  readonly payload: Payload | string;
+}
+export interface BadLetter {
+  readonly isGood: false;
+  readonly fault: LetterFault;
+}
+export type OpenedPlan = GoodLetter<PlanPayload> | BadLetter;
+export type OpenedCancel = GoodLetter<CancelPayload> | BadLetter;
 
-/** Checks letters of kind `plan` that claim to be for this machine. */
+/** Checks letters of the kinds `plan` and `cancel` that claim to be for this machine. */
 export class LetterOpener {
   readonly #key: KeyObject;
   readonly #kid: string;
@@ -44,8 +51,20 @@ export class LetterOpener {
     this.#kid = keyIdOf(this.#key);
   }
 
-  /** In this order: size, framing, signature, and only then anything inside. */
-  open(bytes: Uint8Array): OpenedPlan {
+  openPlan(bytes: Uint8Array): OpenedPlan {
+    return this.#open(bytes, 'plan', planPayloadOf);
+  }
+
+  openCancel(bytes: Uint8Array): OpenedCancel {
+    return this.#open(bytes, 'cancel', cancelPayloadOf);
+  }
+
+  /** In this order: size, framing, signature, and only then anything inside. The kind is what the signed header says. */
+  #open<Payload>(
+    bytes: Uint8Array,
+    kind: 'plan' | 'cancel',
+    payloadOf: (bytes: Uint8Array, header: PlanHeader) => Payload | string,
+  ): GoodLetter<Payload> | BadLetter {
     if (bytes.length > limits.planBytesMax.value) return fault('TOO_LARGE');
     const parts = openLetter(bytes);
     if (parts === undefined) return fault('NO_LETTER');
@@ -53,6 +72,7 @@ export class LetterOpener {
     if (!verify(null, signed, this.#key, parts.signature)) return fault('BAD_SIGNATURE');
     const header = read(() => readJson(parts.header, planHeader));
     if (typeof header === 'string') return fault('BAD_HEADER');
+    if ((header.kind ?? 'plan') !== kind) return fault('OTHER_KIND');
     const misdirection = this.#misdirection(header);
     if (misdirection !== undefined) return fault(misdirection);
     const digest = createHash('sha256').update(bytes).digest('hex');
@@ -79,14 +99,31 @@ function keyIdOf(key: KeyObject): string {
   return createHash('sha256').update(spki).digest('hex').slice(0, 16);
 }
 
-function payloadOf(bytes: Uint8Array, header: PlanHeader): PlanPayload | string {
-  const payload = read(() => readJson(bytes, planPayload));
-  if (typeof payload === 'string') return `the plan cannot be read: ${payload}`;
+function planPayloadOf(bytes: Uint8Array, header: PlanHeader): PlanPayload | string {
+  const payload = readPayload(bytes, planPayload);
+  if (typeof payload === 'string') return payload;
   const isSame =
     payload.planId === header.planId &&
     payload.deploymentId === header.deploymentId &&
     payload.machine.id === header.machineId;
   return isSame ? payload : 'the plan names another plan, deployment or machine than its header';
+}
+
+function cancelPayloadOf(bytes: Uint8Array, header: PlanHeader): CancelPayload | string {
+  const payload = readPayload(bytes, cancelPayload);
+  if (typeof payload === 'string') return payload;
+  return payload.planId === header.planId ? payload : 'the cancel names another plan than its header';
+}
+
+/** A text where it cannot be read: why. */
+function readPayload<T>(bytes: Uint8Array, reader: Reader<T>): T | string {
+  const named = read(() => readJson(bytes, payloadFormat));
+  if (typeof named !== 'string' && named.format !== 'torcello/1') {
+    const format = JSON.stringify(named.format.slice(0, 50));
+    return `the plan has the format ${format}, and this agent knows "torcello/1": update the agent of this machine`;
+  }
+  const payload = read(() => readJson(bytes, reader));
+  return typeof payload === 'string' ? `the plan cannot be read: ${payload}` : payload;
 }
 
 function read<T>(reading: () => T): T | string {
@@ -98,6 +135,6 @@ function read<T>(reading: () => T): T | string {
   }
 }
 
-function fault(code: LetterFault): OpenedPlan {
+function fault(code: LetterFault): BadLetter {
   return { isGood: false, fault: code };
 }

@@ -1,4 +1,4 @@
-import { limits, type PlanHeader, type PlanPayload } from '@torcello/contracts/agent';
+import { limits, type CancelPayload, type PlanHeader, type PlanPayload } from '@torcello/contracts/agent';
 import { fields, hexDigits, integer, listOf, mapOf, oneOf, optional, plainText, text, type Reader } from './shape.js';
 
 const boolean: Reader<boolean> = (value) => value === true;
@@ -8,6 +8,7 @@ const words = listOf(plainText, { least: 1, most: 10_000 });
 export const planHeader: Reader<PlanHeader> = exact(
   fields({
     kid: text,
+    kind: optional(oneOf('plan', 'cancel')),
     planId: hexDigits,
     deploymentId: hexDigits,
     machineId: text,
@@ -15,6 +16,7 @@ export const planHeader: Reader<PlanHeader> = exact(
     enrolment: integer(0),
     epoch: integer(0),
     startByMs: optional(integer(0)),
+    replaces: optional(listOf(hexDigits, { most: 10_000 })),
   }),
 );
 
@@ -33,6 +35,17 @@ const planStep = fields({
   timeoutMs: integer(1, limits.stepTimeoutMsMax.value),
   onInterrupt: oneOf('fail', 'rerun', 'check'),
   check: optional(words),
+  reboot: optional(oneOf('expected')),
+});
+
+/** What every payload says first, so that one of a newer release can be told from a broken one. */
+export const payloadFormat: Reader<{ readonly format: string }> = fields({ format: text });
+
+/** The payload of a letter of kind `cancel`. */
+export const cancelPayload: Reader<CancelPayload> = fields({
+  format: oneOf('torcello/1'),
+  planId: hexDigits,
+  graceMs: integer(0, limits.stepTimeoutMsMax.value),
 });
 
 /** The payload of a letter: plan format `torcello/1`. */

@@ -37,6 +37,29 @@ export async function markedInGroup(group: number, mark: string): Promise<readon
   return found.flat();
 }
 
+/** One process of the machine, as far as this user may look. */
+export interface ListedProcess {
+  readonly pid: number;
+  readonly parent: number;
+  readonly processGroup: number;
+  /** `NAME=value` as it was at its start; empty where it may not be read. */
+  readonly environment: readonly string[];
+}
+
+/** All processes but those of which only the remains wait for their parent. */
+export async function listProcesses(): Promise<readonly ListedProcess[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
+  return (await Promise.all(pids.map(listed))).flat();
+}
+
+async function listed(pid: number): Promise<readonly ListedProcess[]> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  const [state, parent, processGroup] = fieldsAfterName(stat);
+  if (state === undefined || state === 'Z' || state === 'X') return [];
+  const environment = await readFile(`/proc/${pid}/environ`, 'latin1').catch(() => '');
+  return [{ pid, parent: Number(parent), processGroup: Number(processGroup), environment: environment.split('\0') }];
+}
+
 /** False when there is nothing to send it to, or it may not be sent. */
 export function signalProcess(pid: number, signal: NodeJS.Signals): boolean {
   try {

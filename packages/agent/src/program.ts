@@ -5,6 +5,7 @@ import { Agent } from './agent.js';
 import { help, readCommandLine } from './command-line.js';
 import { lockData } from './data-lock.js';
 import { AgentError } from './errors.js';
+import { askHttpDate } from './http-date.js';
 import { joinOrLoad } from './join.js';
 import type { StoredIdentity } from './identity.js';
 import { agentVersion } from './version.js';
@@ -82,6 +83,7 @@ function makeAgent(options: {
     agentVersion,
     clock: systemClock,
     logger,
+    askServerTime: (signal) => askHttpDate(identity.api, systemClock, signal),
     nodePath: world.nodePath,
     hostEnvironment: {
       PATH: PATH ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',

@@ -17,7 +17,11 @@ export type JournalRecord =
       readonly purpose: Purpose;
       readonly bootId: string;
       readonly atMs: number;
+      /** Folder of the control group in which its processes are; absent where none could be made. */
+      readonly group?: string;
     }
+  /** The step has asked for a restart of the machine: in the next boot it counts as done. */
+  | { readonly type: 'rebooting'; readonly planId: string; readonly step: number; readonly atMs: number }
   /** Written before a step that took too long is ended. */
   | { readonly type: 'stepTimeout'; readonly planId: string; readonly step: number }
   | { readonly type: 'stepEnded'; readonly planId: string; readonly step: number; readonly result: StepResult }
@@ -34,13 +38,26 @@ export type JournalRecord =
       readonly offset: number;
       readonly isLast: boolean;
     }
+  /** What a step wrote beyond the limit of a run is hashed up to `bytes`, and may be gone from the disk. */
+  | {
+      readonly type: 'outputCut';
+      readonly planId: string;
+      readonly step: number;
+      readonly bytes: number;
+      /** State of the hash, Base64; absent where bytes were lost before they were hashed. */
+      readonly hash?: string;
+    }
+  /** The plan is to end: it is written before anything is ended. A plan that runs already is not superseded. */
+  | EndingRecord
   | { readonly type: 'finished'; readonly planId: string; readonly result: ResultMessage }
   /** The control plane has the result. */
   | { readonly type: 'receipt'; readonly planId: string; readonly atMs: number }
   /** Confirmed, its output sent and its files removed. Not synced: at worst there is nothing left to remove. */
   | { readonly type: 'cleared'; readonly planId: string }
   /** Damage took the letter of this plan; what it did is not known, so it is never run. */
-  | { readonly type: 'lost'; readonly planId: string };
+  | { readonly type: 'lost'; readonly planId: string }
+  /** A newer plan took its place before it came: should it come, it is not run. */
+  | { readonly type: 'replaced'; readonly planId: string; readonly by: string };
 
 export type Purpose = 'run' | 'check';
 
@@ -53,4 +70,17 @@ export interface ReceivedRecord {
   /** SHA-256 of the letter, hexadecimal. */
   readonly digest: string;
   readonly receivedAtMs: number;
+  /** Of a plan that came while the agent did not know the time: whether it is late is found out before it starts. */
+  readonly startByMs?: number;
+  /** A cancel came before the plan: there is no letter, and should one come, it is not run. */
+  readonly isTombstone?: true;
+}
+
+export interface EndingRecord {
+  readonly type: 'ending';
+  readonly planId: string;
+  readonly how: 'cancelled' | 'superseded';
+  /** What a running step gets to end by itself. */
+  readonly graceMs: number;
+  readonly atMs: number;
 }

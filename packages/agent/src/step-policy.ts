@@ -2,10 +2,15 @@ import type { PlanStep } from '@torcello/contracts/agent';
 import { agentLimits } from './limits.js';
 import type { Purpose } from './records.js';
 
+/** With this exit code a step asks for a restart of the machine, and for the plan to go on with the next step then. */
+export const rebootExitCode = 194;
+
 /** How one attempt of a step ended. `vanished`: its processes are gone and left no exit status. */
 export type AttemptEnd =
   | { readonly how: 'exited'; readonly exitCode: number; readonly atMs: number }
   | { readonly how: 'timedOut' }
+  /** Somebody wants the plan to end, and nothing of the attempt was ended yet. */
+  | { readonly how: 'cancelled' }
   | { readonly how: 'vanished' };
 
 /** What becomes of the step. */
@@ -16,24 +21,49 @@ export type Next =
       readonly outcome: 'succeeded' | 'failed' | 'timedOut';
       readonly exitCode: number | null;
       readonly atMs?: number;
+      /** Why it did not succeed, where outcome and exit code do not tell. */
+      readonly reason?: string;
     }
-  | { readonly do: 'end'; readonly outcome: 'interrupted'; readonly exitCode: null; readonly atMs?: number };
+  /** The step counts as done after the restart of the machine, and as failed when there is none. */
+  | { readonly do: 'awaitReboot' }
+  | {
+      readonly do: 'end';
+      readonly outcome: 'cancelled';
+      readonly exitCode: number | null;
+      readonly atMs?: number;
+      /** Where the exit code does not tell. */
+      readonly signal?: string;
+      readonly reason?: string;
+    }
+  | {
+      readonly do: 'end';
+      readonly outcome: 'interrupted';
+      readonly exitCode: null;
+      readonly atMs?: number;
+      readonly reason?: string;
+    };
 
 /** What follows the end of an attempt, by the step's `onInterrupt`. */
 export function afterAttempt(
-  step: Pick<PlanStep, 'onInterrupt' | 'check'>,
-  attempt: { readonly number: number; readonly purpose: Purpose },
+  step: Pick<PlanStep, 'onInterrupt' | 'check' | 'reboot'>,
+  attempt: { readonly number: number; readonly purpose: Purpose; readonly isSameBoot: boolean },
   end: AttemptEnd,
 ): Next {
+  if (end.how === 'cancelled') return { do: 'end', outcome: 'cancelled', exitCode: null };
   if (attempt.purpose === 'check') return afterCheck(attempt.number, end);
-  if (end.how === 'vanished') return afterInterruption(step, attempt.number);
+  if (end.how === 'vanished') {
+    const isRebooted = step.reboot === 'expected' && !attempt.isSameBoot;
+    return isRebooted ? { do: 'awaitReboot' } : afterInterruption(step, attempt.number);
+  }
   if (end.how === 'timedOut') return { do: 'end', outcome: 'timedOut', exitCode: null };
+  const wantsReboot = end.exitCode === rebootExitCode || (step.reboot === 'expected' && end.exitCode === 0);
+  if (wantsReboot) return { do: 'awaitReboot' };
   const outcome = end.exitCode === 0 ? 'succeeded' : 'failed';
   return { do: 'end', outcome, exitCode: end.exitCode, atMs: end.atMs };
 }
 
 /** The probe's exit code 0 means that the interrupted step had done its work; else it is done again. */
-function afterCheck(number: number, end: AttemptEnd): Next {
+function afterCheck(number: number, end: Exclude<AttemptEnd, { readonly how: 'cancelled' }>): Next {
   if (end.how === 'exited' && end.exitCode === 0)
     return { do: 'end', outcome: 'succeeded', exitCode: 0, atMs: end.atMs };
   if (end.how === 'timedOut' || number >= agentLimits.attemptsMax.value) return interrupted;

@@ -5,15 +5,18 @@ import { constants } from 'node:os';
 import path from 'node:path';
 import { attemptFiles, readEvidence, startCommand, voidAttempt, type AttemptFiles } from './attempt.js';
 import type { StepState } from './book.js';
+import type { EndingRecord, Purpose } from './records.js';
+import { endTree, type StepTree } from './end-tree.js';
+import type { StepGroups } from './step-groups.js';
+import { agentLimits } from './limits.js';
 import { folderName, PathRefused } from './confined-path.js';
 import { systemCode } from './errors.js';
-import { endAttempt, follow, type RunningAttempt } from './follow.js';
+import { follow, type RunningAttempt } from './follow.js';
 import type { Journal } from './journal.js';
 import { layFiles } from './lay-files.js';
 import type { OutputSpool } from './output.js';
 import { announce } from './points.js';
 import type { ProgressSender } from './progress.js';
-import type { Purpose } from './records.js';
 import { afterAttempt, type AttemptEnd, type Next } from './step-policy.js';
 
 /** What running steps needs of the machine and of the rest of the agent. */
@@ -30,6 +33,9 @@ export interface StepTools {
   readonly hostEnvironment: Readonly<Record<string, string>>;
   /** The Node that runs the agent. */
   readonly nodePath: string;
+  readonly groups: StepGroups;
+  /** Default: the limit `rebootWaitMs`. */
+  readonly rebootWaitMs?: number;
 }
 
 /** One step of a plan on this machine. */
@@ -46,7 +52,16 @@ export interface StepEnd {
   readonly reason?: string;
 }
 
+/** Stops following (`stop`: the step itself goes on, and the next agent adopts it), or ends the step (`cancelled`). */
+export interface StepSignals {
+  readonly stop: AbortSignal;
+  /** Aborts after it is in the journal that somebody wants the plan to end. */
+  readonly cancelled: AbortSignal;
+}
+
 const halfClaimWaitMs = 2_000;
+/** Files get their times from a clock of the kernel that is this much behind at most. */
+const fileTimeGrainMs = 20;
 
 /** Carries out one step, or goes on with it where an earlier agent left it. */
 export class StepRunner {
@@ -54,22 +69,31 @@ export class StepRunner {
   readonly #place: StepPlace;
   readonly #stepFolder: string;
   readonly #signal: AbortSignal;
+  readonly #cancelled: AbortSignal;
 
-  /** @param signal - stops following: the step itself goes on, and the next agent adopts it. */
-  constructor(tools: StepTools, place: StepPlace, signal: AbortSignal) {
+  constructor(tools: StepTools, place: StepPlace, signals: StepSignals) {
     this.#tools = tools;
     this.#place = place;
     this.#stepFolder = path.join(tools.runsFolder, place.payload.planId, String(place.index));
-    this.#signal = signal;
+    this.#signal = signals.stop;
+    this.#cancelled = signals.cancelled;
   }
 
-  /** Rejects with the signal's reason, or when the journal failed. */
-  async run(): Promise<StepEnd> {
+  /**
+   * Undefined: the plan was cancelled before anything of the step began. Rejects with the reason of the signal that stops,
+   * or when the journal failed.
+   */
+  async run(): Promise<StepEnd | undefined> {
     const state = this.#state();
     if (state?.result !== undefined) return { result: state.result };
     try {
       let next: Next = state === undefined ? { do: 'attempt', purpose: 'run' } : await this.#resume(state);
-      while (next.do === 'attempt') next = await this.#attempt(next.purpose);
+      while (next.do !== 'end') {
+        if (next.do === 'awaitReboot') next = await this.#awaitReboot();
+        else if (this.#cancellation() === undefined) next = await this.#attempt(next.purpose);
+        else if (this.#state() === undefined) return undefined;
+        else next = { do: 'end', outcome: 'cancelled', exitCode: null };
+      }
       return await this.#end(next);
     } catch (error) {
       return await this.#fail(error);
@@ -79,11 +103,12 @@ export class StepRunner {
   /** Finds out what became of an attempt that an earlier agent began. */
   async #resume(state: StepState): Promise<Next> {
     const { step } = this.#place;
+    if (state.rebootingAtMs !== undefined) return { do: 'awaitReboot' };
     if (step.command === undefined) return { do: 'attempt', purpose: 'run' };
     const files = this.#files(state);
     const evidence = await readEvidence(files);
     if (evidence.is === 'void') return { do: 'attempt', purpose: state.purpose };
-    const isSameBoot = state.bootId === this.#tools.bootId;
+    const isSameBoot = this.#isSameBoot(state);
     // Without a claim nothing started, if the files are those that were there: a reboot may have taken the newest.
     if (isSameBoot && evidence.is === 'unclaimed' && (await voidAttempt(files))) {
       return { do: 'attempt', purpose: state.purpose };
@@ -94,11 +119,9 @@ export class StepRunner {
   }
 
   async #adopt(files: AttemptFiles, state: StepState): Promise<AttemptEnd> {
-    const leader = await this.#claimant(files);
-    const attempt = this.#running(files, { process: leader, state });
-    if (!state.isTimedOut) return await follow(attempt, this.#tools.clock, this.#signal);
-    await endAttempt(attempt, this.#tools.clock, this.#signal);
-    return { how: 'timedOut' };
+    if (state.isTimedOut) return { how: 'timedOut' };
+    const attempt = this.#running(files, { process: await this.#claimant(files), state });
+    return await follow(attempt, this.#tools.clock, this.#signal);
   }
 
   /** Whose attempt it is; a claim that is half written is read again for a moment. */
@@ -117,14 +140,19 @@ export class StepRunner {
     const { clock, journal, progress, bootId } = this.#tools;
     const { payload, index, step } = this.#place;
     const { planId } = payload;
+    const words = purpose === 'run' ? step.command : step.check;
     const attempt = (this.#state()?.attempt ?? 0) + 1;
-    await journal.write({ type: 'stepStarting', planId, step: index, attempt, purpose, bootId, atMs: clock.now() });
+    const group = words === undefined ? undefined : await this.#tools.groups.make(`${planId}.${index}.${attempt}`);
+    // Somebody may have cancelled the plan meanwhile.
+    if (this.#cancellation() !== undefined) return { do: 'attempt', purpose };
+    const facts = { planId, step: index, attempt, purpose, bootId, atMs: clock.now() };
+    await journal.write({ type: 'stepStarting', ...facts, ...(group === undefined ? {} : { group }) });
     announce('stepStarting', { planId, step: step.name });
     progress.step('stepStarted', this.#place);
     const folder = await this.#applicationFolder();
     if (purpose === 'run') await layFiles(folder, step.files);
-    const words = purpose === 'run' ? step.command : step.check;
     if (words === undefined) return { do: 'end', outcome: 'succeeded', exitCode: null };
+    if (this.#cancellation() !== undefined) return { do: 'attempt', purpose };
     return await this.#command(words, folder);
   }
 
@@ -133,7 +161,12 @@ export class StepRunner {
     if (state === undefined) throw new TypeError('an attempt runs without its record');
     const files = this.#files(state);
     const env = stepEnvironment(this.#tools, this.#place, folder);
-    const started = await startCommand(files, { words: await localProgram(words, folder), folder, env });
+    const started = await startCommand(files, {
+      words: await localProgram(words, folder),
+      folder,
+      env,
+      group: state.group,
+    });
     announce('stepStarted', { planId: this.#place.payload.planId, step: this.#place.step.name });
     this.#followOutput(files);
     const attempt = this.#running(files, { ...started, state });
@@ -141,23 +174,84 @@ export class StepRunner {
   }
 
   async #after(state: StepState, end: AttemptEnd): Promise<Next> {
-    const next = afterAttempt(this.#place.step, { number: state.attempt, purpose: state.purpose }, end);
-    if (next.do === 'attempt' && state.bootId === this.#tools.bootId) {
-      // Whatever is left of the old attempt must not work beside the new one.
-      const files = this.#files(state);
-      const evidence = await readEvidence(files);
-      const leader = evidence.is === 'claimed' ? evidence.process : undefined;
-      await endAttempt({ process: leader, mark: this.#mark() }, this.#tools.clock, this.#signal);
+    const ending = this.#cancellation();
+    if (ending !== undefined && isCutShort(end, ending)) return await this.#stop(state, ending);
+    if (end.how === 'timedOut') {
+      const { planId } = this.#place.payload;
+      await this.#tools.journal.write({ type: 'stepTimeout', planId, step: this.#place.index });
+      await this.#endTree(state, agentLimits.terminateGraceMs.value);
     }
+    const isSameBoot = this.#isSameBoot(state);
+    const next = afterAttempt(this.#place.step, { number: state.attempt, purpose: state.purpose, isSameBoot }, end);
+    // Whatever is left of the old attempt must not work beside the new one.
+    if (next.do === 'attempt' && isSameBoot) await this.#endTree(state, agentLimits.terminateGraceMs.value);
     return next;
   }
 
-  async #end(next: Extract<Next, { readonly do: 'end' }>, reason?: string): Promise<StepEnd> {
+  /** Ends the step's processes for a cancel. An earlier agent may have begun with it. */
+  async #stop(state: StepState, ending: EndingRecord): Promise<Next> {
+    const goneMs = Math.max(0, this.#tools.clock.now() - ending.atMs);
+    const { hasKilled, left } = await this.#endTree(state, Math.max(0, ending.graceMs - goneMs));
+    const evidence = await readEvidence(this.#files(state));
+    const reason = left === 0 ? {} : { reason: `cancelled, but ${left} of its processes could not be ended` };
+    const end = { do: 'end', outcome: 'cancelled', ...reason } as const;
+    if (evidence.is === 'ended') return { ...end, exitCode: evidence.exitCode, atMs: evidence.atMs };
+    return { ...end, exitCode: null, ...(hasKilled ? { signal: 'SIGKILL' } : {}) };
+  }
+
+  async #endTree(state: StepState, graceMs: number): ReturnType<typeof endTree> {
+    if (!this.#isSameBoot(state)) return { hasKilled: false, left: 0 };
+    const { payload, step } = this.#place;
+    const tree: StepTree = {
+      planId: payload.planId,
+      leader: await this.#leader(state),
+      marks: [`TORCELLO_PLAN=${payload.planId}`, `TORCELLO_STEP=${step.name}`],
+      group: state.group,
+    };
+    return await endTree(tree, graceMs, { clock: this.#tools.clock, signal: this.#signal });
+  }
+
+  /** The wrapper of an attempt, when it may still be there. */
+  async #leader(state: StepState): Promise<StepTree['leader']> {
+    const evidence = await readEvidence(this.#files(state));
+    return evidence.is === 'claimed' ? evidence.process : undefined;
+  }
+
+  /** Goes on in the next boot of the machine. */
+  async #awaitReboot(): Promise<Next> {
+    const { clock, journal, rebootWaitMs = agentLimits.rebootWaitMs.value } = this.#tools;
+    const { planId } = this.#place.payload;
+    const state = this.#state();
+    if (state === undefined) throw new TypeError('a step waits for a restart and was never started');
+    if (state.rebootingAtMs === undefined) {
+      await journal.write({ type: 'rebooting', planId, step: this.#place.index, atMs: clock.now() });
+      announce('rebooting', { planId, step: this.#place.step.name });
+    }
+    const evidence = await readEvidence(this.#files(state));
+    const exitCode = evidence.is === 'ended' ? evidence.exitCode : null;
+    const reboots = [...(journal.book.plan(planId)?.steps.values() ?? [])].filter(
+      (step) => step.rebootingAtMs !== undefined,
+    );
+    if (reboots.length > agentLimits.rebootsMax.value) {
+      const reason = `step "${this.#place.step.name}" asked for one more than ${agentLimits.rebootsMax.value} restarts in a plan`;
+      return { do: 'end', outcome: 'failed', exitCode, reason };
+    }
+    if (!this.#isSameBoot(state)) return { do: 'end', outcome: 'succeeded', exitCode };
+    const waitedMs = clock.now() - (state.rebootingAtMs ?? clock.now());
+    const awake = AbortSignal.any([this.#signal, this.#cancelled]);
+    await sleep(clock, Math.max(0, rebootWaitMs - Math.max(0, waitedMs)), awake).catch(() => undefined);
+    this.#signal.throwIfAborted();
+    if (this.#cancellation() !== undefined) return { do: 'end', outcome: 'cancelled', exitCode };
+    const reason = `step "${this.#place.step.name}" asked for a restart of the machine, and there was none`;
+    return { do: 'end', outcome: 'failed', exitCode, reason };
+  }
+
+  async #end(next: Extract<Next, { readonly do: 'end' }>): Promise<StepEnd> {
     const { clock, journal, progress, output } = this.#tools;
     const { payload, index, step } = this.#place;
     const state = this.#state();
     const outputBytes = await this.#outputBytes();
-    const signal = next.exitCode === null ? undefined : signalOf(next.exitCode);
+    const signal = 'signal' in next ? next.signal : next.exitCode === null ? undefined : signalOf(next.exitCode);
     const finishedAtMs = next.atMs ?? clock.now();
     const result: StepResult = {
       name: step.name,
@@ -172,7 +266,8 @@ export class StepRunner {
     announce('stepEnded', { planId: payload.planId, step: step.name });
     progress.step('stepEnded', this.#place, exitCodeToTell(result));
     output.ended(payload.planId, index);
-    return reason === undefined ? { result } : { result, reason };
+    await this.#tools.groups.sweep();
+    return next.reason === undefined ? { result } : { result, reason: next.reason };
   }
 
   /** What the machine itself refuses (a file, a folder, the start of a process) fails the step and says so. */
@@ -181,7 +276,7 @@ export class StepRunner {
     const reason = `step "${this.#place.step.name}": ${(error as Error).message}`;
     const state = this.#state();
     if (state !== undefined) await this.#noteInOutput(this.#files(state), reason);
-    return await this.#end({ do: 'end', outcome: 'failed', exitCode: null }, reason);
+    return await this.#end({ do: 'end', outcome: 'failed', exitCode: null, reason });
   }
 
   async #noteInOutput(files: AttemptFiles, line: string): Promise<void> {
@@ -203,17 +298,15 @@ export class StepRunner {
       readonly state: StepState;
     },
   ): RunningAttempt {
-    const { journal, clock } = this.#tools;
-    const { planId } = this.#place.payload;
+    const { clock } = this.#tools;
     const { exited, state } = options;
     return {
       files,
       process: options.process,
       ...(exited === undefined ? {} : { exited }),
-      mark: this.#mark(),
+      cancelled: this.#cancelled,
       timeLeftMs:
         this.#place.step.timeoutMs - (exited === undefined ? Math.max(0, clock.now() - state.attemptAtMs) : 0),
-      onTimeout: () => journal.write({ type: 'stepTimeout', planId, step: this.#place.index }),
     };
   }
 
@@ -251,9 +344,20 @@ export class StepRunner {
     return attemptFiles(this.#stepFolder, state.attempt);
   }
 
-  #mark(): string {
-    return `TORCELLO_PLAN=${this.#place.payload.planId}`;
+  #isSameBoot(state: StepState): boolean {
+    return state.bootId === this.#tools.bootId;
   }
+
+  /** By the journal, so that nothing starts after the record of a cancel. */
+  #cancellation(): EndingRecord | undefined {
+    const ending = this.#tools.journal.book.plan(this.#place.payload.planId)?.ending;
+    return ending?.how === 'cancelled' ? ending : undefined;
+  }
+}
+
+/** Whether it was the cancel that ended the attempt; what ended before it came has its own end. */
+function isCutShort(end: AttemptEnd, ending: EndingRecord): boolean {
+  return end.how !== 'exited' || end.atMs >= ending.atMs - fileTimeGrainMs;
 }
 
 /** `<applications>/<environment name>-<service id>`. */
@@ -300,9 +404,9 @@ function signalOf(exitCode: number): string | undefined {
   return Object.entries(constants.signals).find(([, number]) => number === exitCode - 128)?.[0];
 }
 
-/** Progress knows a step's end by its exit code alone; a step without a command has none. */
+/** Progress knows a step's end by its exit code alone; a step without a command has none, one that restarted 194. */
 function exitCodeToTell({ outcome, exitCode }: StepResult): number | null {
-  return exitCode ?? (outcome === 'succeeded' ? 0 : null);
+  return outcome === 'succeeded' ? 0 : exitCode;
 }
 
 function isSystemError(error: unknown): boolean {

@@ -4,17 +4,25 @@
  * itself knows that the command did not start and never will. When the command has ended, its exit status is left in
  * a file. A signal meant for the command's group does not end the wrapper before it wrote the status.
  *
- * Arguments: claim file, status file, program, its arguments. Where the agent is not the parent any more, these two
- * files and the output are all there is.
+ * It puts itself into the step's control group before that, so that the command and all its children are in it. On a full
+ * disk it waits until the exit status can be written, unless the agent has cleared the step away.
+ *
+ * Arguments: claim file, status file, the group's list of processes (or nothing), program, its arguments. Where the agent
+ * is not the parent any more, the two files and the output are all there is.
  */
 export const wrapperScript: string = `trap : HUP INT TERM
-claim=$1 status=$2
-shift 2
+claim=$1 status=$2 group=$3
+shift 3
+[ -z "$group" ] || { printf '%s\\n' "$$" > "$group"; } 2>/dev/null || :
 stat=
 read -r stat 2>/dev/null < "/proc/$$/stat"
 set -C
 printf '%s\\nend\\n' "$stat" 2>/dev/null > "$claim" || exit 125
 set +C
 (exec "$@")
-printf '%s end\\n' "$?" > "$status"
+code=$?
+until { printf '%s end\\n' "$code" > "$status"; } 2>/dev/null; do
+  [ -e "$claim" ] || exit 1
+  sleep 1
+done
 `;

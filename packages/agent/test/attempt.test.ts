@@ -72,51 +72,61 @@ const rows: readonly (readonly [
 ])[] = [
   [
     { onInterrupt: 'fail' },
-    { number: 1, purpose: 'run' },
+    { number: 1, purpose: 'run', isSameBoot: true },
     exited(0),
     { do: 'end', outcome: 'succeeded', exitCode: 0, atMs: 1 },
   ],
   [
     { onInterrupt: 'rerun' },
-    { number: 1, purpose: 'run' },
+    { number: 1, purpose: 'run', isSameBoot: true },
     exited(2),
     { do: 'end', outcome: 'failed', exitCode: 2, atMs: 1 },
   ],
   [
     { onInterrupt: 'rerun' },
-    { number: 1, purpose: 'run' },
+    { number: 1, purpose: 'run', isSameBoot: true },
     { how: 'timedOut' },
     { do: 'end', outcome: 'timedOut', exitCode: null },
   ],
-  [{ onInterrupt: 'fail' }, { number: 1, purpose: 'run' }, vanished, interrupted],
-  [{ onInterrupt: 'rerun' }, { number: 1, purpose: 'run' }, vanished, { do: 'attempt', purpose: 'run' }],
-  [{ onInterrupt: 'rerun' }, { number: max, purpose: 'run' }, vanished, interrupted],
+  [{ onInterrupt: 'fail' }, { number: 1, purpose: 'run', isSameBoot: true }, vanished, interrupted],
+  [
+    { onInterrupt: 'rerun' },
+    { number: 1, purpose: 'run', isSameBoot: true },
+    vanished,
+    { do: 'attempt', purpose: 'run' },
+  ],
+  [{ onInterrupt: 'rerun' }, { number: max, purpose: 'run', isSameBoot: true }, vanished, interrupted],
   [
     { onInterrupt: 'check', check: ['x'] },
-    { number: 1, purpose: 'run' },
+    { number: 1, purpose: 'run', isSameBoot: true },
     vanished,
     { do: 'attempt', purpose: 'check' },
   ],
   [
     { onInterrupt: 'check', check: ['x'] },
-    { number: 2, purpose: 'check' },
+    { number: 2, purpose: 'check', isSameBoot: true },
     exited(0),
     { do: 'end', outcome: 'succeeded', exitCode: 0, atMs: 1 },
   ],
   [
     { onInterrupt: 'check', check: ['x'] },
-    { number: 2, purpose: 'check' },
+    { number: 2, purpose: 'check', isSameBoot: true },
     exited(1),
     { do: 'attempt', purpose: 'run' },
   ],
   [
     { onInterrupt: 'check', check: ['x'] },
-    { number: 2, purpose: 'check' },
+    { number: 2, purpose: 'check', isSameBoot: true },
     vanished,
     { do: 'attempt', purpose: 'check' },
   ],
-  [{ onInterrupt: 'check', check: ['x'] }, { number: 2, purpose: 'check' }, { how: 'timedOut' }, interrupted],
-  [{ onInterrupt: 'check', check: ['x'] }, { number: max, purpose: 'check' }, exited(1), interrupted],
+  [
+    { onInterrupt: 'check', check: ['x'] },
+    { number: 2, purpose: 'check', isSameBoot: true },
+    { how: 'timedOut' },
+    interrupted,
+  ],
+  [{ onInterrupt: 'check', check: ['x'] }, { number: max, purpose: 'check', isSameBoot: true }, exited(1), interrupted],
 ];
 for (const [step, attempt, end, next] of rows) {
   test(`${step.onInterrupt}: a ${attempt.purpose} ${attempt.number} that ${JSON.stringify(end)} leads to ${JSON.stringify(next)}`, () => {

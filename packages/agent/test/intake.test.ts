@@ -10,6 +10,7 @@ import { LetterOpener } from '../src/letters.js';
 import { Notices } from '../src/notices.js';
 import { ProgressSender } from '../src/progress.js';
 import { ResultSender } from '../src/results.js';
+import { ServerClock } from '../src/server-clock.js';
 import { PlanKeys, deploymentId, headerOf, machineId, mailbox, payloadOf, planIdOf } from './support/control.js';
 import { temporaryFolder } from './support/folder.js';
 
@@ -20,7 +21,7 @@ async function makeIntake(folder: string): Promise<{ readonly intake: Intake; re
   const onFailure = (): void => undefined;
   const { journal } = await Journal.open(path.join(folder, 'journal'), { nowMs: 1, onFailure });
   const world = { clock: systemClock, logger: silentLogger, journal, uplink: () => Promise.resolve() };
-  const intake = new Intake({
+  const facts = {
     ...world,
     opener: new LetterOpener({ machineId, mailbox, planKey: keys.publicPem }),
     enrolment: 1,
@@ -28,9 +29,12 @@ async function makeIntake(folder: string): Promise<{ readonly intake: Intake; re
     progress: new ProgressSender(world),
     notices: new Notices(systemClock),
     runsFolder: path.join(folder, 'runs'),
+    serverClock: new ServerClock(systemClock, undefined),
     onPlan: () => undefined,
+    onEnding: () => undefined,
     onReceipt: () => undefined,
-  });
+  };
+  const intake = new Intake(facts, new AbortController().signal);
   return { intake, journal };
 }
 

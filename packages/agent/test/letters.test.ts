@@ -12,7 +12,7 @@ const identity: Pick<JoinAnswer, 'machineId' | 'mailbox' | 'planKey'> = { machin
 const opener = new LetterOpener(identity);
 
 test('a signed letter is opened', () => {
-  const opened = opener.open(keys.seal(headerOf(keys), payloadOf([{ command: ['true'] }])));
+  const opened = opener.openPlan(keys.seal(headerOf(keys), payloadOf([{ command: ['true'] }])));
   assert.ok(opened.isGood);
   assert.equal(opened.header.planId, planIdOf(1));
   assert.ok(typeof opened.payload === 'object');
@@ -25,7 +25,7 @@ test('a letter with any byte changed, in any way, is refused', () => {
     for (const flip of [1, 0x80, 0xff]) {
       const bad = Uint8Array.from(letter);
       bad[at] = (bad[at] ?? 0) ^ flip;
-      assert.equal(opener.open(bad).isGood, false, `byte ${at}`);
+      assert.equal(opener.openPlan(bad).isGood, false, `byte ${at}`);
     }
   }
 });
@@ -33,20 +33,20 @@ test('a letter with any byte changed, in any way, is refused', () => {
 test('a letter cut, lengthened or put together from two is refused', () => {
   const letter = keys.seal(headerOf(keys), payloadOf([]));
   for (let length = 0; length < letter.length; length += 1) {
-    assert.equal(opener.open(letter.subarray(0, length)).isGood, false);
+    assert.equal(opener.openPlan(letter.subarray(0, length)).isGood, false);
   }
-  assert.equal(opener.open(Uint8Array.from([...letter, 0])).isGood, false);
+  assert.equal(opener.openPlan(Uint8Array.from([...letter, 0])).isGood, false);
   const other = keys.seal(headerOf(keys, { planId: planIdOf(2) }), payloadOf([]));
   const [one, two] = [openLetter(letter), openLetter(other)];
   assert.ok(one !== undefined && two !== undefined);
   const mixed = keys.sealBytes(one.header, two.payload);
   mixed.set(one.signature, mixed.length - 64);
-  const opened = opener.open(mixed);
+  const opened = opener.openPlan(mixed);
   assert.equal(opened.isGood, Buffer.from(one.payload).equals(Buffer.from(two.payload)));
 });
 
 test('arbitrary bytes are refused and nothing else', () => {
-  fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => !opener.open(bytes).isGood));
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => !opener.openPlan(bytes).isGood));
 });
 
 const faults: readonly (readonly [string, () => Uint8Array])[] = [
@@ -63,7 +63,7 @@ const faults: readonly (readonly [string, () => Uint8Array])[] = [
 ];
 for (const [fault, make] of faults) {
   test(`thrown away: ${fault}`, () => {
-    assert.deepEqual(opener.open(make()), { isGood: false, fault });
+    assert.deepEqual(opener.openPlan(make()), { isGood: false, fault });
   });
 }
 
@@ -81,7 +81,7 @@ const unreadable: readonly (readonly [string, object | string])[] = [
 ];
 for (const [what, payload] of unreadable) {
   test(`a well-signed plan that cannot be carried out is answered: ${what}`, () => {
-    const opened = opener.open(keys.seal(headerOf(keys), payload));
+    const opened = opener.openPlan(keys.seal(headerOf(keys), payload));
     assert.ok(opened.isGood);
     assert.equal(typeof opened.payload, 'string');
   });

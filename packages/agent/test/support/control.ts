@@ -147,6 +147,15 @@ export class TestControl {
     return letter;
   }
 
+  /** Puts a cancel for the plan of this number. */
+  async cancel(number: number, graceMs: number = 5_000, header: Partial<PlanHeader> = {}): Promise<Uint8Array> {
+    const planId = planIdOf(number);
+    const payload = { format: 'torcello/1', planId, graceMs };
+    const letter = this.keys.seal(headerOf(this.keys, { planId, kind: 'cancel', ...header }), payload);
+    await this.put(letter, `cancel-${planId}`, 'cancel');
+    return letter;
+  }
+
   async put(body: Uint8Array, id: string = 'letter', kind: string = 'plan'): Promise<void> {
     await this.boxes.put(mailbox, { id, body, headers: { [letterKindHeader]: kind } });
   }

@@ -4,7 +4,7 @@ import type { JoinAnswer } from '@torcello/contracts/agent';
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { Agent } from '../../src/agent.js';
+import { Agent, type AgentOptions } from '../../src/agent.js';
 import type { AgentError } from '../../src/errors.js';
 import { TestControl } from './control.js';
 
@@ -42,7 +42,7 @@ export class Fixture implements AsyncDisposable {
     return path.join(this.dataFolder, 'applications', `shop-${'5c'.repeat(16)}`, name);
   }
 
-  makeAgent(identity: Partial<JoinAnswer> = {}, bootId?: string): Agent {
+  makeAgent(identity: Partial<JoinAnswer> = {}, bootId?: string, options: Partial<AgentOptions> = {}): Agent {
     const agent = new Agent({
       dataFolder: this.dataFolder,
       identity: this.control.identity(identity),
@@ -54,13 +54,18 @@ export class Fixture implements AsyncDisposable {
       hostEnvironment: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', HOME: this.folder, LANG: 'C.UTF-8' },
       connect: (_purpose, signal) => connect('memory:', { drivers: [this.#driver], signal }),
       onFatal: (error) => this.fatal.push(error),
+      ...options,
     });
     this.#agents.push(agent);
     return agent;
   }
 
-  async startAgent(identity: Partial<JoinAnswer> = {}, bootId?: string): Promise<Agent> {
-    const agent = this.makeAgent(identity, bootId);
+  async startAgent(
+    identity: Partial<JoinAnswer> = {},
+    bootId?: string,
+    options: Partial<AgentOptions> = {},
+  ): Promise<Agent> {
+    const agent = this.makeAgent(identity, bootId, options);
     await agent.start();
     return agent;
   }

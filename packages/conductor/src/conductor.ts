@@ -124,7 +124,7 @@ export class Conductor implements Service {
     }
   }
 
-  #deploymentWork(lease: Lease, { model, epoch }: Claimed): DeploymentWork {
+  #deploymentWork(lease: Lease, { model, epoch, length: claimedLength }: Claimed): DeploymentWork {
     const { clock, random, logger, signer } = this.#options;
     const client = this.#client;
     const { signal } = lease;
@@ -134,9 +134,9 @@ export class Conductor implements Service {
       clock,
       random,
       reporter: this.#reporter,
-      history: new History(client, lease, random),
+      history: new History({ client, lease, random, claimedLength }),
       planner: new Planner({ model, epoch, packages: this.#packages, signer, random, signal }),
-      poster: (find) => new Poster({ mailboxes: this.#mailboxes, lease, clock, random, logger, find }),
+      poster: (source) => new Poster({ mailboxes: this.#mailboxes, lease, clock, random, logger }, source),
     });
   }
 

@@ -8,6 +8,9 @@ export type ConductorPoint =
   | 'posting'
   | 'posted'
   | 'stored'
+  | 'cancelPosting'
+  | 'cancelPosted'
+  | 'cancelStored'
   | 'finishing'
   | 'finished'
   | 'released';

@@ -11,6 +11,8 @@ export type ConductorLimitName =
   | 'templateMemoryMax'
   | 'templateRenderMsMax'
   | 'packageCacheBytesMax'
+  | 'latePlanKeptMs'
+  | 'planExpiryMsMax'
   | 'unroutablePatienceMs'
   | 'rejectionReasonCharsMax';
 
@@ -26,6 +28,16 @@ export const conductorLimits: Readonly<Record<ConductorLimitName, Limit>> = {
   templateMemoryMax: { value: 10_000_000, unit: 'units', bounds: 'values one template makes while it is rendered' },
   templateRenderMsMax: { value: 1000, unit: 'ms', bounds: 'rendering one template' },
   packageCacheBytesMax: { value: 134_217_728, unit: 'bytes', bounds: 'unpacked packages a conductor keeps' },
+  latePlanKeptMs: {
+    value: 2_592_000_000,
+    unit: 'ms',
+    bounds: 'how long a plan that may not start any more waits for the agent that refuses it',
+  },
+  planExpiryMsMax: {
+    value: 4_294_967_295,
+    unit: 'ms',
+    bounds: 'expiry of a plan in its mailbox (RabbitMQ takes no more)',
+  },
   unroutablePatienceMs: { value: 30_000, unit: 'ms', bounds: 'waiting for a mailbox that is not there yet' },
   rejectionReasonCharsMax: { value: 2000, unit: 'characters', bounds: 'the reason of a rejected deployment' },
 };

@@ -9,16 +9,16 @@ import {
 } from 'node:crypto';
 import { link, mkdir, open, readFile, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { type PlanHeader, type PlanPayload, sealLetter, signedBytes } from '@torcello/contracts';
+import { type CancelPayload, type PlanHeader, type PlanPayload, sealLetter, signedBytes } from '@torcello/contracts';
 
-/** Signs plans with one Ed25519 key. */
+/** Signs plans, and the words that end them, with one Ed25519 key. */
 export interface PlanSigner {
   /** The first 16 hexadecimal digits of SHA-256 over the public key in SPKI form; names the key in every plan. */
   readonly kid: string;
   /** Half of the key that agents verify with, SPKI in PEM. */
   readonly publicKey: string;
   /** The exact bytes of the letter. The signature covers `signedBytes`, of header and payload as they are sent. */
-  seal(header: Omit<PlanHeader, 'kid'>, payload: PlanPayload): Uint8Array;
+  seal(header: Omit<PlanHeader, 'kid'>, payload: PlanPayload | CancelPayload): Uint8Array;
 }
 
 /** @throws TypeError when the key is not an Ed25519 private key in PEM. */

@@ -134,19 +134,17 @@ test('a conductor that is stopped gives its leases back at once', async () => {
   await world.until(() => world.api.row('d1').holder === 'heir', 'the next one has it', 1_000);
 });
 
-for (const type of ['paused', 'cancelRequested']) {
-  test(`an event that this conductor cannot act on (${type}) is left to one that can`, async () => {
-    await using world = await World.start();
-    await world.conductor('old');
-    world.api.before = (method) => {
-      if (method === 'load') world.api.write('d1', { type } as unknown as DeploymentEvent);
-    };
-    await world.deploy(order);
-    await world.until(() => world.api.seen.some(({ method }) => method === 'load'), 'it loads');
-    await world.pass(5_000);
-    assert.equal(world.api.counts()['append'], undefined);
-  });
-}
+test('an event that this conductor cannot act on is left to one that can', async () => {
+  await using world = await World.start();
+  await world.conductor('old');
+  world.api.before = (method) => {
+    if (method === 'load') world.api.write('d1', { type: 'paused' } as unknown as DeploymentEvent);
+  };
+  await world.deploy(order);
+  await world.until(() => world.api.seen.some(({ method }) => method === 'load'), 'it loads');
+  await world.pass(5_000);
+  assert.equal(world.api.counts()['append'], undefined);
+});
 
 function hangAfterClaim(method: string): Promise<never> | undefined {
   return method === 'claim' ? undefined : new Promise(() => undefined);

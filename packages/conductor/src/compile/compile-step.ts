@@ -33,6 +33,7 @@ export function compileStep(source: StepSource): PlanStep | undefined {
     timeoutMs: timeoutOf(source),
     onInterrupt: step.onInterrupt ?? 'fail',
     ...(check === undefined ? {} : { check }),
+    ...(step.reboot === undefined ? {} : { reboot: step.reboot }),
   };
 }
 

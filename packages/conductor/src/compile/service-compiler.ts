@@ -3,24 +3,26 @@ import {
   type DeploymentModel,
   type DeploymentService,
   type PlanPayload,
-  type StageDefinition,
-  stageName,
+  type PlanStep,
+  parseStageAddress,
 } from '@torcello/contracts';
-import { CompileError } from './compile-error.js';
 import { FileCompiler } from './compile-files.js';
 import { compileStep } from './compile-step.js';
+import { type StageStep, stepsFrom, stepsOf } from './stage-steps.js';
 import { Expressions } from './expressions.js';
-import { applicationFile } from './application-source.js';
 import type { PackageContent } from './package-content.js';
 import { type Scope, machineScope, serviceScope } from './scope.js';
 import { Templates } from './templates.js';
+import type { TextReader } from './text.js';
 
 /** Which plan is wanted: a stage of the application, for one machine. */
 export interface PlanOrder {
   readonly planId: string;
-  /** The full name in the deployment, `<service id>/<stage of the application>`. */
+  /** The full name in the deployment, see `StageAddress`. */
   readonly stage: string;
   readonly machine: DeploymentMachine;
+  /** The steps before this one are left out: an earlier attempt had done them. */
+  readonly fromStep?: string;
 }
 
 /**
@@ -29,7 +31,6 @@ export interface PlanOrder {
  */
 export class ServiceCompiler {
   readonly #model: DeploymentModel;
-  readonly #service: DeploymentService;
   readonly #content: PackageContent;
   readonly #files: FileCompiler;
   readonly #expressions = new Expressions();
@@ -37,22 +38,18 @@ export class ServiceCompiler {
 
   constructor(model: DeploymentModel, service: DeploymentService, content: PackageContent) {
     this.#model = model;
-    this.#service = service;
     this.#content = content;
     this.#files = new FileCompiler(content, new Templates());
     this.#shared = serviceScope(model, service);
   }
 
   /** @throws CompileError, whose text names file, line, expression and cure. */
-  compile({ planId, stage, machine }: PlanOrder): PlanPayload {
-    const { definition, place } = this.#stage(stage);
+  compile({ planId, stage, machine, fromStep }: PlanOrder): PlanPayload {
+    const all = stepsOf(this.#content.application, this.#model.action, parseStageAddress(stage));
+    const wanted = fromStep === undefined ? all : stepsFrom(all, fromStep, stage);
     const scope = { ...this.#shared, machine: machineScope(machine) } as Scope;
     const reader = { expressions: this.#expressions, scope };
-    const { placeOf } = this.#content.application;
-    const steps = definition.steps.flatMap((step, index) => {
-      const path = [this.#model.action, place, 'steps', index];
-      return compileStep({ step, path, placeOf, reader, files: this.#files }) ?? [];
-    });
+    const steps = wanted.flatMap((step) => this.#step(step, reader) ?? []);
     return {
       format: 'torcello/1',
       deploymentId: this.#model.deploymentId,
@@ -66,19 +63,9 @@ export class ServiceCompiler {
     };
   }
 
-  #stage(fullName: string): { readonly definition: StageDefinition; readonly place: number } {
-    const stages = this.#content.application.definition[this.#model.action] ?? [];
-    const name = fullName.slice(this.#service.id.length + 1);
-    const place = stages.findIndex((stage) => stageName(stage) === name);
-    const definition = stages[place];
-    if (definition !== undefined) return { definition, place };
-    throw new CompileError(
-      'STAGE_UNKNOWN',
-      { file: applicationFile },
-      {
-        problem: `the package has no ${this.#model.action} stage "${name}"`,
-        cure: 'deploy again, so that the stages are taken from the package as it is now',
-      },
-    );
+  #step(step: StageStep, reader: TextReader): PlanStep | undefined {
+    if ('fixed' in step) return step.fixed;
+    const { placeOf } = this.#content.application;
+    return compileStep({ step: step.definition, path: step.path, placeOf, reader, files: this.#files });
   }
 }

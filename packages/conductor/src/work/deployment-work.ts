@@ -1,4 +1,4 @@
-import { type Intent, type PlanLetter, decide, limits } from '@torcello/contracts';
+import { type DeploymentState, type Intent, decide, limits } from '@torcello/contracts';
 import type { Clock, Random } from '@torcello/platform';
 import { CompileError } from '../compile/compile-error.js';
 import type { DeploymentsClient } from '../deployments-client.js';
@@ -8,9 +8,10 @@ import { conductorLimits } from '../limits.js';
 import type { Reporter } from '../reporter.js';
 import { retryDelayMs } from '../retry-delay.js';
 import type { History, NewEvent } from './history.js';
+import { Letters, type WantedLetter } from './letters.js';
 import { Outcomes } from './outcomes.js';
-import type { Planner, SealedPlan } from './planner.js';
-import type { FindLetter, Poster, Posting } from './poster.js';
+import type { PlanOrder, Planner, SealedPlan } from './planner.js';
+import type { LetterSource, Poster, Posting } from './poster.js';
 
 export interface WorkTools {
   readonly lease: Lease;
@@ -20,7 +21,7 @@ export interface WorkTools {
   readonly clock: Clock;
   readonly random: Random;
   readonly reporter: Reporter;
-  readonly poster: (find: FindLetter) => Poster;
+  readonly poster: (source: LetterSource) => Poster;
 }
 
 /**
@@ -34,8 +35,8 @@ export interface WorkTools {
 export class DeploymentWork {
   readonly #tools: WorkTools;
   readonly #poster: Poster;
-  /** Letters written to the history and not yet known to be in their mailbox; after a takeover the API has them. */
-  readonly #letters = new Map<string, SealedPlan>();
+  readonly #letters: Letters;
+  #open: { readonly of: DeploymentState; readonly planIds: ReadonlySet<string> } | undefined;
   #isChecked = false;
   #fetchFailures = 0;
   /** Until the package can be asked for again (monotonic). */
@@ -43,12 +44,17 @@ export class DeploymentWork {
 
   constructor(tools: WorkTools) {
     this.#tools = tools;
-    this.#poster = tools.poster((planId) => this.#letter(planId));
+    this.#letters = new Letters(tools);
+    this.#poster = tools.poster({
+      find: (letter) => this.#letters.find(letter),
+      isWanted: (letter) => this.#isWanted(letter),
+    });
   }
 
   async run(): Promise<void> {
-    const { history, lease } = this.#tools;
+    const { history, lease, planner } = this.#tools;
     await history.catchUp();
+    planner.checkFixes(history.state.fixes);
     for (;;) {
       lease.check();
       const intents = decide(history.state);
@@ -65,7 +71,7 @@ export class DeploymentWork {
   async #act(intents: readonly Intent[]): Promise<boolean> {
     const [first] = intents;
     if (first?.do === 'finish') return await this.#finish(first);
-    const due = this.#poster.due(postsOf(intents));
+    const due = this.#poster.due(lettersOf(intents));
     if (due.length > 0) return await this.#post(due);
     const schedules = intents.filter((intent) => intent.do === 'schedule');
     if (schedules.length === 0 || this.#tools.clock.monotonicMs() < this.#planAgainAtMs) return false;
@@ -77,7 +83,7 @@ export class DeploymentWork {
     announce('finishing', lease.deploymentId);
     if (!(await history.decide([history.event({ type: 'finished', result })]))) return true;
     announce('finished', lease.deploymentId);
-    reporter.tell(lease.deploymentId, result === 'succeeded' ? 'info' : 'error', `Deployment ${result}`);
+    reporter.tell(lease.deploymentId, reportLevels[result], `Deployment ${result}`);
     return true;
   }
 
@@ -94,7 +100,7 @@ export class DeploymentWork {
     const events = plans.map(({ letter, bytes }) => history.event({ type: 'planScheduled', plan: letter }, bytes));
     for (const { letter } of plans) announce('appending', lease.deploymentId, letter.planId);
     if (!(await history.decide(events))) return true;
-    for (const plan of plans) this.#letters.set(plan.letter.planId, plan);
+    for (const plan of plans) this.#letters.keep(plan);
     for (const { letter } of plans) announce('appended', lease.deploymentId, letter.planId);
     reporter.tell(lease.deploymentId, 'info', `${plural(plans.length, 'plan')} written`);
     return true;
@@ -102,12 +108,12 @@ export class DeploymentWork {
 
   async #makePlans(intents: readonly Extract<Intent, { do: 'schedule' }>[]): Promise<readonly SealedPlan[]> {
     const { planner, history } = this.#tools;
-    if (!this.#isChecked && history.state.plans.length === 0) await planner.check(history.state.stages);
+    if (!this.#isChecked && isFresh(history.state)) await planner.check(unplanned(history.state));
     this.#isChecked = true;
     const plans: SealedPlan[] = [];
     let leftBytes = limits.appendBytesMax.value;
-    for (const { stage, machine } of intents) {
-      const plan = await planner.plan(stage, machine);
+    for (const intent of intents) {
+      const plan = await planner.plan(intent);
       leftBytes -= plan.bytes.length;
       if (leftBytes < 0 && plans.length > 0) break;
       plans.push(plan);
@@ -131,31 +137,39 @@ export class DeploymentWork {
     return true;
   }
 
-  async #post(plans: readonly PlanLetter[]): Promise<true> {
+  async #post(letters: readonly WantedLetter[]): Promise<true> {
     const { history, lease, clock, reporter } = this.#tools;
     const outcomes = new Outcomes(history, clock, (events) => this.#written(events));
     const posting = async (): Promise<void> => {
       try {
-        await this.#poster.post(plans, (end) => outcomes.add(history.event(outcomeEvent(end))));
+        await this.#poster.post(letters, (end) => outcomes.add(history.event(this.#outcome(end))));
       } finally {
         outcomes.complete();
       }
     };
     await settleBoth(posting(), outcomes.writeAll(lease.signal));
-    const stored = history.state.plans.filter((plan) => plan.isStored).length;
-    reporter.tell(
-      lease.deploymentId,
-      'info',
-      `${stored} of ${plural(history.state.plans.length, 'plan')} in the mailboxes`,
-    );
+    reporter.tell(lease.deploymentId, 'info', progressOf(history.state));
     return true;
+  }
+
+  /** A cancel that cannot be put is over as well: whatever could be ended by it has ended, or tells when it is back. */
+  #outcome(posting: Posting): NewEvent['event'] {
+    const { kind, planId } = posting.letter;
+    if (kind === 'plan' && posting.isStored) return { type: 'planStored', planId, storedAtMs: posting.storedAtMs };
+    if (kind === 'plan') return { type: 'planEnded', planId, outcome: 'failed', reason: reasonOf(posting) };
+    if (!posting.isStored) {
+      const text = `the cancel of plan ${planId} reached nobody: ${posting.reason}`;
+      this.#tools.reporter.tell(this.#tools.lease.deploymentId, 'warn', text);
+    }
+    return { type: 'cancelStored', planId };
   }
 
   #written(events: readonly NewEvent[]): void {
     for (const { event } of events) {
-      if (event.type !== 'planStored' && event.type !== 'planEnded') continue;
-      this.#letters.delete(event.planId);
-      announce('stored', this.#tools.lease.deploymentId, event.planId);
+      if (!('planId' in event)) continue;
+      this.#letters.forget(event.planId);
+      const point = event.type === 'cancelStored' ? 'cancelStored' : 'stored';
+      announce(point, this.#tools.lease.deploymentId, event.planId);
     }
   }
 
@@ -169,34 +183,66 @@ export class DeploymentWork {
     return true;
   }
 
+  /** The history may have moved on while letters were put: what ended needs none, what is to end needs no plan. */
+  #isWanted({ kind, planId }: WantedLetter): boolean {
+    const { state } = this.#tools.history;
+    if (this.#open?.of !== state) {
+      const open = state.plans.filter(({ outcome }) => outcome === undefined);
+      this.#open = { of: state, planIds: new Set(open.map((plan) => plan.planId)) };
+    }
+    const isEnding = state.cancelGraceMs !== undefined || state.supersededBy !== undefined;
+    return this.#open.planIds.has(planId) && (kind === 'cancel' || !isEnding);
+  }
+
   async #waitFor(intents: readonly Intent[]): Promise<void> {
     const { lease, clock, history } = this.#tools;
     const planInMs = intents.some((intent) => intent.do === 'schedule')
       ? Math.max(0, this.#planAgainAtMs - clock.monotonicMs())
       : Number.POSITIVE_INFINITY;
-    await lease.news.wait(clock, Math.min(planInMs, this.#poster.waitMs(postsOf(intents))), lease.signal);
+    await lease.news.wait(clock, Math.min(planInMs, this.#poster.waitMs(lettersOf(intents))), lease.signal);
     lease.check();
     await history.catchUp();
   }
-
-  async #letter(planId: string): Promise<{ readonly mailbox: string; readonly bytes: Uint8Array }> {
-    const known = this.#letters.get(planId);
-    if (known !== undefined) return known;
-    const { client, lease } = this.#tools;
-    const answer = await client.letter({ deploymentId: lease.deploymentId, planId }, lease.signal);
-    return { mailbox: answer.mailbox, bytes: Buffer.from(answer.letter, 'base64') };
-  }
 }
 
-function postsOf(intents: readonly Intent[]): readonly PlanLetter[] {
-  return intents.flatMap((intent) => (intent.do === 'post' ? [intent.plan] : []));
+const reportLevels = { succeeded: 'info', failed: 'error', cancelled: 'warn', superseded: 'warn' } as const;
+
+function lettersOf(intents: readonly Intent[]): readonly WantedLetter[] {
+  return intents.flatMap((intent): readonly WantedLetter[] => {
+    if (intent.do === 'post') return [{ kind: 'plan', planId: intent.plan.planId }];
+    if (intent.do !== 'postCancel') return [];
+    const { planId, machine, graceMs } = intent;
+    return [{ kind: 'cancel', planId, machine, graceMs }];
+  });
 }
 
-function outcomeEvent(posting: Posting): NewEvent['event'] {
-  const { planId } = posting;
-  return posting.isStored
-    ? { type: 'planStored', planId, storedAtMs: posting.storedAtMs }
-    : { type: 'planEnded', planId, outcome: 'failed', reason: posting.reason };
+/** Nothing was planned yet, or a resume brought other packages. */
+function isFresh({ plans, fixes }: DeploymentState): boolean {
+  return plans.length === 0 || fixes.length > 0;
+}
+
+/** All plans that may have to be made. */
+function unplanned({ stages, plans, resumePoints }: DeploymentState): readonly PlanOrder[] {
+  const planned = new Set(plans.map(({ stage, machine }) => `${stage} ${machine}`));
+  const points = new Map(resumePoints.map(({ stage, machine, step }) => [`${stage} ${machine}`, step]));
+  return stages.flatMap(({ name: stage, machines }) =>
+    machines.flatMap((machine) => {
+      const place = `${stage} ${machine}`;
+      const fromStep = points.get(place);
+      if (planned.has(place)) return [];
+      return [fromStep === undefined ? { stage, machine } : { stage, machine, fromStep }];
+    }),
+  );
+}
+
+function progressOf({ plans, cancelGraceMs }: DeploymentState): string {
+  const stored = plans.filter((plan) => (cancelGraceMs === undefined ? plan.isStored : plan.isCancelStored)).length;
+  if (cancelGraceMs !== undefined) return `${plural(stored, 'cancel')} in the mailboxes`;
+  return `${stored} of ${plural(plans.length, 'plan')} in the mailboxes`;
+}
+
+function reasonOf(posting: Posting): string {
+  return posting.isStored ? '' : posting.reason;
 }
 
 /** Waits for both also when one fails: nothing may go on behind the loop's back. */

@@ -13,18 +13,28 @@ import { checkCarriedOut } from './known-events.js';
 /** An event to be written, with the letter that goes beside it. Its id is made once, before the first try. */
 export type NewEvent = AppendedEvent;
 
+export interface HistoryParts {
+  readonly client: DeploymentsClient;
+  readonly lease: Lease;
+  readonly random: Random;
+  /** How long it was when the deployment was claimed. */
+  readonly claimedLength: number;
+}
+
 /** The history of one deployment as its holder sees it: the events so far folded into a state, and the only way to write. */
 export class History {
   readonly #client: DeploymentsClient;
   readonly #lease: Lease;
   readonly #random: Random;
+  readonly #claimedLength: number;
   #state: DeploymentState = emptyDeployment;
   #length = 0;
 
-  constructor(client: DeploymentsClient, lease: Lease, random: Random) {
-    this.#client = client;
-    this.#lease = lease;
-    this.#random = random;
+  constructor(parts: HistoryParts) {
+    this.#client = parts.client;
+    this.#lease = parts.lease;
+    this.#random = parts.random;
+    this.#claimedLength = parts.claimedLength;
   }
 
   get state(): DeploymentState {
@@ -82,5 +92,14 @@ export class History {
     this.#state = events.reduce(apply, this.#state);
     this.#length += events.length;
     this.#lease.seenLength = this.#length;
+    this.#leaveWhenResumed(events);
+  }
+
+  /** A resume may come with other packages and for other agents: only a new claim brings the model that fits. */
+  #leaveWhenResumed(events: readonly DeploymentEvent[]): void {
+    const newOnes = events.slice(Math.max(0, this.#claimedLength - (this.#length - events.length)));
+    if (!newOnes.some(({ type }) => type === 'resumed')) return;
+    this.#lease.end('HANDED_OVER', 'the deployment was resumed and has to be claimed anew');
+    this.#lease.signal.throwIfAborted();
   }
 }

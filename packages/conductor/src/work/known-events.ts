@@ -9,6 +9,10 @@ export const carriedOutEvents: readonly DeploymentEvent['type'][] = [
   'planScheduled',
   'planStored',
   'planEnded',
+  'cancelRequested',
+  'cancelStored',
+  'supersedeRequested',
+  'resumed',
   'rejected',
   'finished',
 ];

@@ -4,15 +4,18 @@ import {
   type DeploymentMachine,
   type DeploymentModel,
   type DeploymentService,
+  type PackageFix,
+  type PlanHeader,
   type PlanLetter,
-  type Stage,
   limits,
+  parseStageAddress,
 } from '@torcello/contracts';
 import { type Random, hexId } from '@torcello/platform';
 import { CompileError } from '../compile/compile-error.js';
 import { ServiceCompiler } from '../compile/service-compiler.js';
 import type { PackageStore } from '../packages/package-store.js';
 import type { PlanSigner } from '../sign.js';
+import type { FoundLetter, WantedLetter } from './letters.js';
 
 /** A plan that is ready for the history and the mailbox. */
 export interface SealedPlan {
@@ -28,6 +31,14 @@ export interface PlannerOptions {
   readonly signer: PlanSigner;
   readonly random: Random;
   readonly signal: AbortSignal;
+}
+
+/** Which plan is wanted. */
+export interface PlanOrder {
+  readonly stage: string;
+  /** Id of the machine. */
+  readonly machine: string;
+  readonly fromStep?: string;
 }
 
 /** Plans between two turns of the event loop, so that leases are renewed while 5,000 plans are made. */
@@ -46,49 +57,78 @@ export class Planner {
   }
 
   /**
-   * Makes every plan of every stage once and forgets it, so that a deployment which cannot be carried out is found out
-   * before anything of it has left the house.
+   * Makes all these plans once and forgets them, so that a deployment which cannot be carried out is found out before
+   * anything of it has left the house.
    * @throws CompileError; any other error when the package could not be fetched just now.
    */
-  async check(stages: readonly Stage[]): Promise<void> {
-    for (const stage of stages) {
-      for (const machine of stage.machines) await this.plan(stage.name, machine);
-    }
+  async check(orders: readonly PlanOrder[]): Promise<void> {
+    for (const order of orders) await this.plan(order);
+  }
+
+  /** @throws Error when the model does not show a package that the history says was corrected. */
+  checkFixes(fixes: readonly PackageFix[]): void {
+    const missing = fixes.find(({ serviceId, packageId }) =>
+      this.#options.model.services.some((service) => service.id === serviceId && service.package.id !== packageId),
+    );
+    if (missing === undefined) return;
+    throw new Error(`the claim shows another package of service ${missing.serviceId} than the resume named`);
+  }
+
+  /** The letter that ends a plan. Undefined when the deployment does not have the machine (any more). */
+  cancel({ planId, machine, graceMs }: Extract<WantedLetter, { kind: 'cancel' }>): FoundLetter | undefined {
+    const { signer } = this.#options;
+    const known = this.#machines.get(machine);
+    if (known === undefined) return undefined;
+    const header = { kind: 'cancel', ...this.#header(planId, known) } as const;
+    return { mailbox: known.mailbox, bytes: signer.seal(header, { format: 'torcello/1', planId, graceMs }) };
   }
 
   /** @throws CompileError; any other error when the package could not be fetched just now. */
-  async plan(stage: string, machineId: string): Promise<SealedPlan> {
-    const service = this.#serviceOf(stage);
+  async plan(order: PlanOrder): Promise<SealedPlan> {
+    const service = this.#serviceOf(order.stage);
     try {
-      return await this.#plan(service, stage, machineId);
+      return await this.#plan(service, order);
     } catch (error) {
       throw error instanceof CompileError ? error.about(`${service.type} (${service.id})`) : error;
     }
   }
 
-  async #plan(service: DeploymentService, stage: string, machineId: string): Promise<SealedPlan> {
-    const { model, signer, epoch, random, signal } = this.#options;
-    const machine = this.#machines.get(machineId);
-    if (machine === undefined) throw unknownMachine(machineId);
+  async #plan(service: DeploymentService, order: PlanOrder): Promise<SealedPlan> {
+    const { signer, random, signal } = this.#options;
+    const { stage, fromStep } = order;
+    const machine = this.#machines.get(order.machine);
+    if (machine === undefined) throw unknownMachine(order.machine);
     const compiler = await this.#compilerOf(service);
     this.#made += 1;
     if (this.#made % plansPerTurn === 0) await nextTurn();
     signal.throwIfAborted();
     const planId = hexId(random);
-    const payload = compiler.compile({ planId, stage, machine });
-    const { id, mailbox, enrolment } = machine;
-    const bytes = signer.seal(
-      { planId, deploymentId: model.deploymentId, machineId: id, mailbox, enrolment, epoch },
-      payload,
-    );
+    const from = fromStep === undefined ? {} : { fromStep };
+    const payload = compiler.compile({ planId, stage, machine, ...from });
+    const bytes = signer.seal({ ...this.#header(planId, machine), ...this.#bounds(machine) }, payload);
     if (bytes.length > limits.planBytesMax.value) throw tooLarge(bytes.length, machine);
     const digest = createHash('sha256').update(bytes).digest('hex');
-    return { letter: { planId, machine: id, stage, digest }, mailbox, bytes };
+    return { letter: { planId, machine: machine.id, stage, digest, ...from }, mailbox: machine.mailbox, bytes };
+  }
+
+  #header(planId: string, { id, mailbox, enrolment }: DeploymentMachine): PlanHeaderFields {
+    const { model, epoch } = this.#options;
+    return { planId, deploymentId: model.deploymentId, machineId: id, mailbox, enrolment, epoch };
+  }
+
+  /** Until when the plan may start, and which plans of superseded deployments it takes the place of. */
+  #bounds({ id }: DeploymentMachine): Pick<PlanHeader, 'startByMs' | 'replaces'> {
+    const { startByMs, replaces: byMachine } = this.#options.model;
+    const replaces = byMachine?.[id] ?? [];
+    return {
+      ...(startByMs === undefined ? {} : { startByMs }),
+      ...(replaces.length === 0 ? {} : { replaces }),
+    };
   }
 
   #serviceOf(stage: string): DeploymentService {
-    const id = stage.slice(0, stage.lastIndexOf('/'));
-    const service = this.#options.model.services.find((candidate) => candidate.id === id);
+    const { serviceId } = parseStageAddress(stage);
+    const service = this.#options.model.services.find(({ id }) => id === serviceId);
     if (service !== undefined) return service;
     throw new CompileError(
       'STAGE_UNKNOWN',
@@ -110,6 +150,8 @@ export class Planner {
     return compiler;
   }
 }
+
+type PlanHeaderFields = Omit<PlanHeader, 'kid' | 'kind' | 'startByMs' | 'replaces'>;
 
 function unknownMachine(machineId: string): CompileError {
   return new CompileError(

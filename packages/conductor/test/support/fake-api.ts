@@ -17,7 +17,7 @@ import { type Transport, mailboxes, rpcClient, rpcServer } from '@torcello/messa
 import type { Clock, Service } from '@torcello/platform';
 
 interface Row {
-  readonly model: DeploymentModel;
+  model: DeploymentModel;
   readonly events: DeploymentEvent[];
   readonly ids: Map<string, number>;
   readonly letters: Map<string, string>;
@@ -108,6 +108,19 @@ export class FakeApi implements Service {
     this.#changed();
   }
 
+  /** A user wants another attempt, perhaps with other packages. */
+  resume(deploymentId: string, model?: DeploymentModel): void {
+    const row = this.#row(deploymentId);
+    const before = row.model;
+    if (model !== undefined) row.model = model;
+    const fixes = row.model.services.flatMap(({ id, package: { id: packageId } }) =>
+      before.services.some((service) => service.id === id && service.package.id !== packageId)
+        ? [{ serviceId: id, packageId }]
+        : [],
+    );
+    this.write(deploymentId, { type: 'resumed', fixes });
+  }
+
   /** The lease is over for the API: the next claim succeeds. */
   expire(deploymentId: string): void {
     this.#row(deploymentId).untilMs = 0;
@@ -185,7 +198,7 @@ export class FakeApi implements Service {
   #claim({ deploymentId, holder, nonce }: ClaimRequest): unknown {
     const row = this.#rows.get(deploymentId);
     if (row === undefined) return { claimed: false, why: 'unknownDeployment' };
-    if (row.events.some((event) => event.type === 'finished')) return { claimed: false, why: 'finished' };
+    if (isFinished(row.events)) return { claimed: false, why: 'finished' };
     const isLive = row.untilMs > this.#clock.monotonicMs();
     const isRepeat = isLive && row.holder === holder && row.nonce === nonce;
     if (isLive && !isRepeat) return { claimed: false, why: 'held' };
@@ -202,7 +215,7 @@ export class FakeApi implements Service {
     const [first] = events;
     const known = first === undefined ? undefined : row.ids.get(first.id);
     if (known !== undefined) return { appended: true, length: known + events.length };
-    if (row.epoch !== epoch) return { appended: false, why: 'fenced' };
+    if (row.epoch !== epoch || isFinished(row.events)) return { appended: false, why: 'fenced' };
     const { length } = row.events;
     if (length !== expectedLength) {
       return { appended: false, why: 'length', length, missing: row.events.slice(expectedLength) };
@@ -225,4 +238,8 @@ export class FakeApi implements Service {
     if (row === undefined) throw new TypeError(`no deployment ${deploymentId}`);
     return row;
   }
+}
+
+function isFinished(events: readonly DeploymentEvent[]): boolean {
+  return events.reduce((is, { type }) => (type === 'finished' ? true : type === 'resumed' ? false : is), false);
 }

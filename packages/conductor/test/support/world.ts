@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import {
   type DeploymentEvent,
   type DeploymentModel,
+  type LetterKind,
   type Stage,
   letterKindHeader,
   stageName,
@@ -109,13 +110,13 @@ export class World implements AsyncDisposable {
     await this.until(() => this.api.events(deploymentId).some((event) => event.type === type), `event ${type}`);
   }
 
-  /** Takes every plan letter out of a mailbox. */
-  async plansIn(mailbox: string): Promise<readonly Letter[]> {
+  /** Takes every letter out of a mailbox; all have to be of this kind. */
+  async plansIn(mailbox: string, kind: LetterKind = 'plan'): Promise<readonly Letter[]> {
     const letters: Letter[] = [];
     for (;;) {
       const letter = await mailboxes(this.apiTransport).take(mailbox);
       if (letter === undefined) return letters;
-      if (letter.headers[letterKindHeader] !== 'plan') throw new Error('a letter that is no plan');
+      if (letter.headers[letterKindHeader] !== kind) throw new Error(`a letter that is no ${kind}`);
       letter.accept();
       letters.push(letter);
     }
@@ -176,12 +177,17 @@ export function exampleModel(order: Order): {
     })),
   );
   const application = readApplication(unpackSync(archive, 'application.yaml'));
-  const stages = (application.definition[action] ?? []).map((stage) => ({
-    name: `${serviceId}/${stageName(stage)}`,
-    needs: (stage.needs ?? []).map((need) => `${serviceId}/${need}`),
-    machines: machines.filter(({ role }) => role === stage.role).map(({ id }) => id),
-    failuresMax: stage.failuresMax ?? 0,
-  }));
+  const stages = (application.definition[action] ?? []).flatMap((stage) => {
+    const ids = machines.filter(({ role }) => role === stage.role).map(({ id }) => id);
+    const needs = (stage.needs ?? []).map((need) => `${serviceId}/${need}`);
+    const whole = {
+      name: `${serviceId}/${stageName(stage)}`,
+      needs,
+      machines: ids,
+      failuresMax: stage.failuresMax ?? 0,
+    };
+    return typeof stage.batch === 'number' ? inBatches(whole, stage.batch, stage.gate !== undefined) : [whole];
+  });
   const digest = createHash('sha256').update(archive).digest('hex');
   const model: DeploymentModel = {
     deploymentId: order.id,
@@ -201,4 +207,20 @@ export function exampleModel(order: Order): {
     filesToken: 'token',
   };
   return { model, stages, archive };
+}
+
+/** As the API expands a roll-out: batch, gate, batch, …; each needs the one before, and failures count together. */
+function inBatches(whole: Stage, size: number, hasGate: boolean): readonly Stage[] {
+  const stages: Stage[] = [];
+  for (let batch = 1, from = 0; from < whole.machines.length; batch += 1, from += size) {
+    const machines = whole.machines.slice(from, from + size);
+    const part = (name: string): Stage => {
+      const before = stages.at(-1)?.name;
+      return { ...whole, name, machines, needs: before === undefined ? whole.needs : [before], group: whole.name };
+    };
+    stages.push(part(`${whole.name}#${batch}`));
+    const isLast = from + size >= whole.machines.length;
+    if (hasGate && !isLast) stages.push(part(`${whole.name}#${batch}~gate`));
+  }
+  return stages;
 }

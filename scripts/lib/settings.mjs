@@ -2,11 +2,11 @@ import { execFileSync } from 'node:child_process';
 import { root } from './run.mjs';
 
 const programs = [
-  ['torcello up', ['packages/cli/bin/torcello.js', 'up']],
-  ['torcello api', ['packages/api/bin/torcello-api.js']],
-  ['torcello conductor', ['packages/conductor/bin/torcello-conductor.js']],
-  ['torcello broker', ['packages/broker/bin/torcello-broker.js']],
-  ['torcello agent', ['packages/agent/bin/torcello-agent.js']],
+  { name: 'torcello up', args: ['packages/cli/bin/torcello.js', 'up'] },
+  { name: 'torcello api', args: ['packages/api/bin/torcello-api.js'] },
+  { name: 'torcello conductor', args: ['packages/conductor/bin/torcello-conductor.js'] },
+  { name: 'torcello broker', args: ['packages/broker/bin/torcello-broker.js'] },
+  { name: 'torcello agent', args: ['packages/agent/bin/torcello-agent.js'] },
 ];
 
 /** `docs/settings.md` as the built programs want it. */
@@ -20,7 +20,7 @@ export function settingsDocument() {
     '`TORCELLO_TRANSPORT` for the URL of the broker, `TORCELLO_JOIN` for a join line, `TORCELLO_BROKER_USER` and',
     '`TORCELLO_BROKER_PASSWORD` for the first login of a new broker. The `torcello` command finds address and token in the',
     'data folder; `TORCELLO_URL` and `TORCELLO_TOKEN` override them.',
-    ...programs.flatMap(([name, args]) => ['', `## ${name}`, '', '```text', helpOf(args), '```']),
+    ...programs.flatMap(({ name, args }) => ['', `## ${name}`, '', '```text', helpOf(args), '```']),
     '',
   ].join('\n');
 }

@@ -65,6 +65,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         ...['--data', folder.path, '--listen', last === undefined ? '127.0.0.1:0' : new URL(last['api'] ?? '').host],
         ...['--plan-key', `${planKey}.pub`, '--lease-ms', String(options.leaseMs ?? 2000)],
         ...['--sweep-ms', String(options.sweepMs ?? 500), '--heartbeat-ms', '1000'],
+        ...(agentTransport === undefined ? [] : ['--agent-transport', agentTransport]),
         ...(broker === undefined
           ? ['--allow-shared-agent-login']
           : ['--broker-management', broker.field('management')]),

@@ -5,11 +5,14 @@ import {
   type DeploymentModel,
   type LetterRequest,
   type LoadRequest,
+  type PlanLetter,
   type ReleaseRequest,
   type RenewRequest,
+  apply,
   deploymentsTopic,
   doorbellMethod,
   doorbellTopic,
+  emptyDeployment,
   limits,
   tasksMailbox,
 } from '@torcello/contracts';
@@ -106,6 +109,20 @@ export class FakeApi implements Service {
   write(deploymentId: string, event: DeploymentEvent): void {
     this.#row(deploymentId).events.push(event);
     this.#changed();
+  }
+
+  /** Every plan ever scheduled, oldest first. */
+  scheduled(deploymentId: string): readonly PlanLetter[] {
+    return this.events(deploymentId).flatMap((event) => (event.type === 'planScheduled' ? [event.plan] : []));
+  }
+
+  open(deploymentId: string): readonly PlanLetter[] {
+    const { plans } = this.events(deploymentId).reduce(apply, emptyDeployment);
+    return plans.filter(({ outcome }) => outcome === undefined);
+  }
+
+  replaceModel(deploymentId: string, model: DeploymentModel): void {
+    this.#row(deploymentId).model = model;
   }
 
   /** A user wants another attempt, perhaps with other packages. */

@@ -4,12 +4,12 @@ import { fileURLToPath } from 'node:url';
 import {
   type DeploymentEvent,
   type DeploymentModel,
-  type LetterKind,
   type Stage,
   letterKindHeader,
   stageName,
 } from '@torcello/contracts';
 import { type Driver, type Letter, type Transport, connect, mailboxes, memoryDriver } from '@torcello/messaging';
+import { MemoryBroker } from '@torcello/messaging/testing';
 import { type Logger, silentLogger } from '@torcello/platform';
 import { SimulatedClock, seededRandom } from '@torcello/platform/testing';
 import { readApplication } from '../../src/compile/application-source.js';
@@ -30,7 +30,8 @@ export const exampleFolder = (name: string): string =>
 /** Everything that conductors work with, in one process and with a clock that is moved by hand. */
 export class World implements AsyncDisposable {
   readonly clock: SimulatedClock = new SimulatedClock();
-  readonly driver: Driver = memoryDriver();
+  readonly broker: MemoryBroker = new MemoryBroker(this.clock);
+  readonly driver: Driver = memoryDriver({ broker: this.broker });
   readonly points: ConductorDiagnostic[] = [];
   /** What happens at a point; throwing or aborting there is how tests hit it. */
   onPoint: (point: ConductorDiagnostic) => void = () => undefined;
@@ -41,7 +42,8 @@ export class World implements AsyncDisposable {
   beforeDownload: () => void = () => undefined;
   api!: FakeApi;
   apiTransport!: Transport;
-  readonly #conductors: { conductor: Conductor; transport: Transport }[] = [];
+  readonly #models = new Map<string, DeploymentModel>();
+  readonly #conductors: { name: string; conductor: Conductor; transport: Transport }[] = [];
   readonly #listener = (message: unknown): void => {
     this.points.push(message as ConductorDiagnostic);
     this.onPoint(message as ConductorDiagnostic);
@@ -87,7 +89,7 @@ export class World implements AsyncDisposable {
       deploymentsMax,
     });
     await conductor.start();
-    const running = { conductor, transport };
+    const running = { name, conductor, transport };
     this.#conductors.push(running);
     return running;
   }
@@ -110,13 +112,32 @@ export class World implements AsyncDisposable {
     await this.until(() => this.api.events(deploymentId).some((event) => event.type === type), `event ${type}`);
   }
 
-  /** Takes every letter out of a mailbox; all have to be of this kind. */
-  async plansIn(mailbox: string, kind: LetterKind = 'plan'): Promise<readonly Letter[]> {
+  transportOf(name: string): Transport {
+    const found = this.#conductors.find((conductor) => conductor.name === name);
+    if (found === undefined) throw new TypeError(`no conductor ${name}`);
+    return found.transport;
+  }
+
+  model(deploymentId: string): DeploymentModel {
+    const model = this.#models.get(deploymentId);
+    if (model === undefined) throw new TypeError(`no deployment ${deploymentId}`);
+    return model;
+  }
+
+  /** Takes every plan letter out of a mailbox. */
+  async plansIn(mailbox: string): Promise<readonly Letter[]> {
+    const letters = await this.lettersIn(mailbox);
+    if (letters.some(({ headers }) => headers[letterKindHeader] !== 'plan'))
+      throw new Error('a letter that is no plan');
+    return letters;
+  }
+
+  /** Takes every letter out of a mailbox. */
+  async lettersIn(mailbox: string): Promise<readonly Letter[]> {
     const letters: Letter[] = [];
     for (;;) {
       const letter = await mailboxes(this.apiTransport).take(mailbox);
       if (letter === undefined) return letters;
-      if (letter.headers[letterKindHeader] !== kind) throw new Error(`a letter that is no ${kind}`);
       letter.accept();
       letters.push(letter);
     }
@@ -135,7 +156,9 @@ export class World implements AsyncDisposable {
 
   /** Accepts a deployment of an example to so many machines of each role, mailboxes and all, and hints. */
   async deploy(order: Order): Promise<DeploymentModel> {
-    const { model, stages, archive } = exampleModel(order);
+    const { model: plain, stages, archive } = exampleModel(order);
+    const model = { ...plain, ...order.bounds };
+    this.#models.set(model.deploymentId, model);
     for (const service of model.services) this.archives.set(service.package.path, archive);
     if (order.withMailboxes !== false) {
       for (const machine of model.machines) await mailboxes(this.apiTransport).open(machine.mailbox);
@@ -153,6 +176,7 @@ export interface Order {
   readonly properties?: Readonly<Record<string, unknown>>;
   readonly action?: 'deploy' | 'destroy';
   readonly withMailboxes?: boolean;
+  readonly bounds?: Pick<DeploymentModel, 'startByMs' | 'replaces'>;
   /** Instead of the example's own files. */
   readonly archive?: Uint8Array;
 }

@@ -39,6 +39,10 @@ export type { Arguments, CallOptions, CastOptions, RpcClient, RpcClientOptions }
 export { rpcServer } from './rpc/server.js';
 export type { RpcServerOptions } from './rpc/server.js';
 export type { Endpoint, IncomingCall, Method } from './rpc/endpoint.js';
+export type { CallHandle } from './rpc/call-handle.js';
+export { currentTraceparent, withTraceparent } from './rpc/call-scope.js';
+export { diagnosticsChannels } from './diagnostics.js';
+export type { CallEvent, NotifiedEvent, ServedEvent, StateEvent } from './diagnostics.js';
 export { RemoteFailure } from './rpc/failure.js';
 export type { RemoteErrorDetails } from './rpc/failure.js';
 export { isVersionCompatible } from './rpc/version.js';

@@ -31,6 +31,12 @@ export const limits = {
   stopGraceMs: 30_000,
   /** Notifications handed out and not yet settled, for each listener's queue. */
   notificationCredit: 16,
+  /** Pieces of progress that a call handle holds before its reader has taken one; the server waits then. */
+  progressWindow: 16,
+  /** Items of a streamed answer that are gathered into one for a caller that cannot read a stream. */
+  gatheredItemsMax: 10_000,
+  /** How long a cancelled call without a time limit is remembered, to cancel it when a server takes it up. */
+  cancelMemoryMs: 60_000,
   /** Nesting of arrays and objects in a message body. */
   jsonDepth: 512,
   /** Size of a compressed body after unpacking. */

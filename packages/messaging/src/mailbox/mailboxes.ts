@@ -2,6 +2,7 @@ import { silentLogger, type Clock, type Logger } from '@torcello/platform';
 import type { Destination, OutgoingMessage } from '../driver.js';
 import { isMessagingError, MessagingError } from '../errors.js';
 import { limits } from '../limits.js';
+import { traceHeaders } from '../rpc/call-scope.js';
 import type { OperationOptions, Transport } from '../transport/transport.js';
 import { closeMailbox, type MailboxEnd } from './closing.js';
 import type { MailboxLedger } from './ledger.js';
@@ -201,7 +202,7 @@ class BrokerMailboxes implements Mailboxes {
     const timestampMs = this.#setting.clock.now();
     return {
       body,
-      headers,
+      headers: { ...traceHeaders(this.#transport.random), ...headers },
       properties: { messageId: id, contentType, timestampMs, ...(priority === undefined ? {} : { priority }) },
       persistent: true,
       ifNobody: 'fail',

@@ -20,6 +20,8 @@ export interface Notification {
   /** UTC, `YYYY-MM-DD HH:MM:SS.ffffff`. */
   readonly timestamp: string;
   readonly context: Readonly<Record<string, unknown>>;
+  /** W3C trace context of whoever notified; a handler's own requests carry it on by themselves. */
+  readonly traceparent?: string;
 }
 
 /** A notification as it was read: the priority is whatever its sender wrote. */

@@ -1,6 +1,7 @@
 import { hexId } from '@torcello/platform';
 import type { OutgoingMessage, Topology } from '../driver.js';
 import { isMessagingError } from '../errors.js';
+import { traceHeaders } from '../rpc/call-scope.js';
 import type { OperationOptions, Transport } from '../transport/transport.js';
 import { notificationTopology, type Notification, type NotificationFormat, type Priority } from './notification.js';
 
@@ -73,7 +74,8 @@ class NotificationSender {
     const { format = 'v2' } = this.#options;
     const uniqueId = hexId(this.#transport.random);
     const wired = this.#transport.wire.notification(notification, { uniqueId, format });
-    const message: OutgoingMessage = { ...wired, ifNobody: 'fail' };
+    const headers = { ...wired.headers, ...traceHeaders(this.#transport.random) };
+    const message: OutgoingMessage = { ...wired, headers, ifNobody: 'fail' };
     await this.#ensure(topology);
     try {
       await this.#publish(topology, message);

@@ -5,8 +5,13 @@ import { limits } from '../limits.js';
 import { Deadline } from '../transport/deadline.js';
 import { ownController } from '../transport/own-signal.js';
 import type { Transport } from '../transport/transport.js';
-import { PendingCall } from './pending-call.js';
+import { diagnostics, type CallEvent } from '../diagnostics.js';
+import { OpenCall, type CallHandle } from './call-handle.js';
+import { inheritedRemainingMs, traceHeaders } from './call-scope.js';
+import { IncomingProgress } from './incoming-progress.js';
+import { PendingCall, type PendingCallSetting } from './pending-call.js';
 import { remainingHeader, type ReplyAddress } from './request.js';
+import { Steering } from './steering.js';
 import { requestDestination, type Target } from './target.js';
 import { isVersionCompatible } from './version.js';
 
@@ -50,6 +55,11 @@ export interface RpcClient {
    *   `sending` or `waiting`), CONNECTION_LOST when the connection was gone as time ran out; ABORTED; CLOSED.
    */
   call<T = unknown>(method: string, args?: Arguments, options?: CallOptions): Promise<T>;
+  /**
+   * Calls a method and answers with a handle: the result to await, progress or a streamed answer to iterate, and `cancel`,
+   * which reaches the method elsewhere as its `signal`. Rejects as `call` does.
+   */
+  open<T = unknown, P = unknown>(method: string, args?: Arguments, options?: CallOptions): CallHandle<T, P>;
   /** Sends a request that has no answer; resolves with the broker's confirm. */
   cast(method: string, args?: Arguments, options?: CastOptions): Promise<void>;
   /** The same client with another address or other options. */
@@ -82,26 +92,63 @@ class Client implements RpcClient {
   }
 
   async call<T>(method: string, args: Arguments = {}, options: CallOptions = {}): Promise<T> {
+    return (await this.#call({ method, args, options })) as T;
+  }
+
+  open<T, P>(method: string, args: Arguments = {}, options: CallOptions = {}): CallHandle<T, P> {
+    const { clock } = this.#transport;
+    const cancelling = ownController();
+    const signal =
+      options.signal === undefined ? cancelling.signal : AbortSignal.any([cancelling.signal, options.signal]);
+    const progress = new IncomingProgress<P>();
+    const steering = new Steering(this.#transport);
+    progress.onAllow = (total) => steering.allow(total);
+    const untilMs = clock.monotonicMs() + this.#timeoutMs(options);
+    const remainingMs = (): number => Math.max(0, untilMs - clock.monotonicMs());
+    const handle = { progress: progress as IncomingProgress<unknown>, steering };
+    const result = this.#call({ method, args, options: { ...options, signal }, handle }) as Promise<T>;
+    return new OpenCall<T, P>({ progress, result, cancelling, remainingMs });
+  }
+
+  async #call(calling: Calling): Promise<unknown> {
+    const { method, args, options, handle } = calling;
     const { target, options: defaults } = this.#setting;
     if (target.fanout === true) throw new MessagingError('INVALID_TARGET', 'a call cannot go to every server');
     this.#check();
-    const ending = this.#ending(options.signal);
-    using deadline = new Deadline(
-      this.#transport.clock,
-      options.timeoutMs ?? defaults.timeoutMs ?? limits.callTimeoutMs,
-      ending,
-    );
-    const pending = new PendingCall(this.#transport, { method, deadline, options: defaults });
+    const timeoutMs = this.#timeoutMs(options);
+    if (timeoutMs <= 0) throw noTimeLeft(method);
+    using deadline = new Deadline(this.#transport.clock, timeoutMs, this.#ending(options.signal));
+    const pending = new PendingCall(this.#transport, { method, deadline, options: defaults, handle });
+    const startMs = this.#transport.clock.monotonicMs();
+    diagnostics.call(() => this.#event('start', method));
     try {
       const result = await pending.run(
         (reply) => this.#message(method, args, { ...options, reply, deadline }),
         requestDestination(target),
       );
-      return result as T;
+      diagnostics.call(() => ({ ...this.#event('end', method), durationMs: this.#sinceMs(startMs) }));
+      return result;
     } catch (error) {
-      const isClosed = this.#setting.closing.signal.aborted && options.signal?.aborted !== true;
-      throw isClosed && isMessagingError(error, 'ABORTED') ? closed() : error;
+      diagnostics.call(() => ({ ...this.#event('end', method), durationMs: this.#sinceMs(startMs), error }));
+      if (!isMessagingError(error, 'ABORTED')) throw error;
+      handle?.steering.cancel(deadline.remainingMs);
+      throw this.#setting.closing.signal.aborted && options.signal?.aborted !== true ? closed() : error;
     }
+  }
+
+  #sinceMs(startMs: number): number {
+    return this.#transport.clock.monotonicMs() - startMs;
+  }
+
+  #event(phase: 'start' | 'end', method: string): CallEvent {
+    const { topic, server } = this.#setting.target;
+    return { phase, method, topic, server };
+  }
+
+  /** What was asked for, and within a method no more than its own caller waits. */
+  #timeoutMs(options: CallOptions): number {
+    const askedMs = options.timeoutMs ?? this.#setting.options.timeoutMs ?? limits.callTimeoutMs;
+    return Math.min(askedMs, inheritedRemainingMs() ?? Infinity);
   }
 
   async cast(method: string, args: Arguments = {}, options: CastOptions = {}): Promise<void> {
@@ -151,7 +198,7 @@ class Client implements RpcClient {
   #message(method: string, args: Arguments, sending: Sending): OutgoingMessage {
     const { target, options } = this.#setting;
     const { deadline, reply, isAtLeastOnce } = sending;
-    const wired = this.#transport.wire.request({
+    const written = this.#transport.wire.request({
       method,
       args,
       namespace: target.namespace,
@@ -160,12 +207,20 @@ class Client implements RpcClient {
       uniqueId: hexId(this.#transport.random),
       reply,
     });
+    const wired = { ...written, headers: { ...written.headers, ...traceHeaders(this.#transport.random) } };
     if (deadline === undefined) return { ...wired, ifNobody: isAtLeastOnce === true ? 'fail' : 'drop' };
     if (deadline.remainingMs === Infinity) return { ...wired, ifNobody: 'fail' };
     const remainingMs = Math.trunc(deadline.remainingMs);
     const headers = { ...wired.headers, [remainingHeader]: remainingMs };
     return { ...wired, headers, expiresMs: remainingMs, ifNobody: 'fail' };
   }
+}
+
+interface Calling {
+  readonly method: string;
+  readonly args: Arguments;
+  readonly options: CallOptions;
+  readonly handle?: PendingCallSetting['handle'];
 }
 
 interface Sending {
@@ -178,6 +233,11 @@ interface Sending {
 function defined<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
   const entries = Object.entries(fields).filter(([, value]) => value !== undefined);
   return Object.fromEntries(entries) as { [K in keyof T]?: Exclude<T[K], undefined> };
+}
+
+function noTimeLeft(method: string): MessagingError {
+  const details = { method, timeoutMs: 0, stage: 'connecting', mayArrive: false };
+  return new MessagingError('TIMEOUT', `no time was left to call "${method}"`, { details });
 }
 
 function closed(): MessagingError {

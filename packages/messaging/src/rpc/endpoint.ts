@@ -12,9 +12,21 @@ export interface IncomingCall {
   readonly remainingMs: () => number | undefined;
   /** Nobody waits for an answer. */
   readonly isCast: boolean;
+  /** W3C trace context that came with the request; the method's own requests carry it on by themselves. */
+  readonly traceparent: string | undefined;
+  /**
+   * Sends the caller a piece of progress, any JSON. Resolves when the next one may be made: it waits for a caller that
+   * reads slowly, and does nothing for one that cannot read progress (Python, `call`, casts).
+   * @throws ABORTED when the caller has gone.
+   */
+  readonly report: (progress: unknown) => Promise<void>;
 }
 
-/** A method; what it returns is the result, what it throws travels as the failure (see `RemoteFailure`). */
+/**
+ * A method; what it returns is the result, what it throws travels as the failure (see `RemoteFailure`). An async iterable
+ * is a streamed answer: its items travel as progress, and as an array to a caller that cannot read progress. Calls that
+ * the method makes have no more time than its own caller waits.
+ */
 export type Method = (args: Readonly<Record<string, unknown>>, call: IncomingCall) => unknown;
 
 /** A group of methods that a server offers under a namespace and version. */

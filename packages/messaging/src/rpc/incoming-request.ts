@@ -1,7 +1,9 @@
 import type { Clock, Timer } from '@torcello/platform';
 import type { Delivery } from '../driver.js';
 import { limits } from '../limits.js';
+import { traceparentOf, type CallScope } from './call-scope.js';
 import type { IncomingCall } from './endpoint.js';
+import type { ProgressSender } from './progress-sender.js';
 import type { Wire } from '../wire/wire.js';
 import { remainingHeader, type Request } from './request.js';
 
@@ -11,6 +13,7 @@ export class IncomingRequest {
   readonly receivedAtMs: number;
   /** The delivery that settles it; a later copy of the same request takes the place of an earlier one. */
   delivery: Delivery;
+  isCancelled = false;
   readonly #clock: Clock;
   readonly #controller = new AbortController();
   readonly #timers = new Set<Timer>();
@@ -29,8 +32,22 @@ export class IncomingRequest {
     return Math.max(0, announced - (this.#clock.monotonicMs() - this.receivedAtMs));
   }
 
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  get traceparent(): string | undefined {
+    return traceparentOf(this.delivery.message.headers);
+  }
+
+  /** What the method's own requests inherit while it runs. */
+  get scope(): CallScope {
+    const remainingMs = (): number | undefined => (this.#isClosed ? undefined : this.remainingMs);
+    return { remainingMs, traceparent: this.traceparent };
+  }
+
   /** What the method gets to see; from now on its signal follows the caller's patience. */
-  open(): IncomingCall {
+  open(progress?: ProgressSender): IncomingCall {
     const { context, reply } = this.request;
     const remainingMs = this.remainingMs;
     if (remainingMs !== undefined)
@@ -40,6 +57,8 @@ export class IncomingRequest {
       signal: this.#controller.signal,
       isCast: reply === undefined,
       remainingMs: () => this.remainingMs,
+      traceparent: this.traceparent,
+      report: async (value) => progress?.report(value),
     };
   }
 
@@ -58,6 +77,12 @@ export class IncomingRequest {
 
   abort(why: string): void {
     this.#controller.abort(new Error(why));
+  }
+
+  /** Its caller waits no longer, and wants no answer. */
+  cancel(): void {
+    this.isCancelled = true;
+    this.abort('the caller cancelled the call');
   }
 
   close(): void {

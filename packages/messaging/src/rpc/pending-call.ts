@@ -5,6 +5,9 @@ import { orAborted, type Deadline } from '../transport/deadline.js';
 import type { Transport } from '../transport/transport.js';
 import type { Reply } from '../wire/reply.js';
 import type { RpcClientOptions } from './client.js';
+import type { IncomingProgress } from './incoming-progress.js';
+import type { Steering } from './steering.js';
+import { limits } from '../limits.js';
 import { decodeFailure } from './failure.js';
 import type { ReplyAddress } from './request.js';
 
@@ -12,6 +15,8 @@ export interface PendingCallSetting {
   readonly method: string;
   readonly deadline: Deadline;
   readonly options: Pick<RpcClientOptions, 'callMonitorTimeoutMs' | 'acceptedWithinMs'>;
+  /** Of a call with a handle. */
+  readonly handle?: { readonly progress: IncomingProgress<unknown>; readonly steering: Steering } | undefined;
 }
 
 /** One call on its way: sent, perhaps taken up, answered or given up. */
@@ -49,6 +54,7 @@ export class PendingCall {
       const queue = await this.#transport.replies.address(deadline.signal);
       this.#stage = 'sending';
       const sent = message(this.#replyAddress(messageId, queue));
+      this.#setting.handle?.steering.begin(messageId);
       // A server may answer before the broker confirms: then the confirm is not waited for.
       await Promise.race([this.#send(to, sent), this.#answer]);
       this.#stage = 'waiting';
@@ -63,8 +69,10 @@ export class PendingCall {
   }
 
   #replyAddress(messageId: string, queue: string): ReplyAddress {
-    const { callMonitorTimeoutMs, acceptedWithinMs } = this.#setting.options;
-    return { messageId, queue, monitorMs: callMonitorTimeoutMs, wantsAcceptance: acceptedWithinMs !== undefined };
+    const { options, handle } = this.#setting;
+    const { callMonitorTimeoutMs: monitorMs, acceptedWithinMs } = options;
+    const progressWindow = handle === undefined ? undefined : limits.progressWindow;
+    return { messageId, queue, monitorMs, wantsAcceptance: acceptedWithinMs !== undefined, progressWindow };
   }
 
   async #send(to: Destination, message: OutgoingMessage): Promise<void> {
@@ -74,8 +82,13 @@ export class PendingCall {
   }
 
   #onReply(reply: Reply): void {
+    if (!reply.isEnding) this.#isTakenUp = true;
+    if (reply.steerAt !== undefined) this.#setting.handle?.steering.onSteerable(reply.steerAt);
+    if (reply.progressAt !== undefined) {
+      this.#setting.handle?.progress.add(reply.progressAt, reply.result);
+      return this.#watchSilence();
+    }
     if (!reply.isEnding) {
-      this.#isTakenUp = true;
       // Long ago servers sent the result first and the ending after it (oslo 1.6).
       this.#earlyResult = reply.result ?? this.#earlyResult;
       this.#watchSilence();

@@ -49,8 +49,8 @@ export class ReplySender {
   }
 
   /** Sends a sign of life; false when it did not arrive, then no other will be sent. */
-  async beat(to: ReplyAddress, isAccepted: boolean): Promise<boolean> {
-    return this.#trySend(to, { isEnding: false, isAccepted }).catch(() => false);
+  async beat(to: ReplyAddress, more: Pick<Partial<Reply>, 'isAccepted' | 'steerAt'> = {}): Promise<boolean> {
+    return this.#trySend(to, { isEnding: false, ...more }).catch(() => false);
   }
 
   /** Missing queues are not waited for any more. */

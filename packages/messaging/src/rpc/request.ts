@@ -25,6 +25,8 @@ export interface ReplyAddress {
   readonly monitorMs: number | undefined;
   /** The caller wants to hear that the request was taken up. */
   readonly wantsAcceptance: boolean;
+  /** The caller reads progress and may cancel: pieces that it takes before it says more. Undefined: it cannot. */
+  readonly progressWindow?: number | undefined;
 }
 
 const contextPrefix = '_context_';
@@ -92,6 +94,7 @@ function encodeReplyAddress(reply: ReplyAddress): Payload {
     _reply_q: reply.queue,
     _timeout: reply.monitorMs === undefined ? null : Math.ceil(reply.monitorMs / 1000),
     ...(reply.wantsAcceptance ? { _accept: true } : {}),
+    ...(reply.progressWindow === undefined ? {} : { _progress: reply.progressWindow }),
   };
 }
 
@@ -102,7 +105,13 @@ function decodeReplyAddress(payload: Payload): ReplyAddress | undefined {
   if (messageId === undefined || queue === undefined) return undefined;
   const seconds = payload['_timeout'];
   const monitorMs = typeof seconds === 'number' && seconds > 0 ? Math.trunc(seconds) * 1000 : undefined;
-  return { messageId, queue, monitorMs, wantsAcceptance: payload['_accept'] === true };
+  const wantsAcceptance = payload['_accept'] === true;
+  return { messageId, queue, monitorMs, wantsAcceptance, ...progressWindowOf(payload['_progress']) };
+}
+
+/** The window of a caller that can be told of progress. */
+export function progressWindowOf(said: unknown): Pick<ReplyAddress, 'progressWindow'> {
+  return typeof said === 'number' && Number.isSafeInteger(said) && said > 0 ? { progressWindow: said } : {};
 }
 
 function text(payload: Payload, name: string): string | undefined {

@@ -5,8 +5,14 @@ import type { Subscription, Transport } from '../transport/transport.js';
 import { DuplicateWindow } from './duplicate-window.js';
 import { findMethod, type Endpoint } from './endpoint.js';
 import { encodeFailure } from './failure.js';
+import { diagnostics, type ServedEvent } from '../diagnostics.js';
+import { runInScope } from './call-scope.js';
 import { IncomingRequest } from './incoming-request.js';
+import { ProgressSender } from './progress-sender.js';
 import { ReplySender } from './reply-sender.js';
+import type { ReplyAddress } from './request.js';
+import { listenForSteering } from './steering.js';
+import { answerOf } from './streamed-answer.js';
 import { serverTopologies, type Target } from './target.js';
 
 export interface RpcServerOptions {
@@ -198,11 +204,15 @@ class Server implements Service {
 
   async #handle(incoming: IncomingRequest, freeSlot: () => void): Promise<void> {
     const { reply, method } = incoming.request;
-    if (reply?.wantsAcceptance === true) await this.#sender.beat(reply, true);
-    if (reply !== undefined) incoming.beatEvery(() => this.#sender.beat(reply, false));
-    const answer = await this.#run(incoming);
+    if (reply === undefined) return void (await this.#run(incoming));
+    const steered = await this.#takeUp(incoming, reply);
+    if (incoming.isCancelled) return steered?.stop();
+    incoming.beatEvery(() => this.#sender.beat(reply));
+    const answer = await this.#run(incoming, steered?.progress);
+    await steered?.progress.flush();
+    steered?.stop();
     incoming.close();
-    if (reply === undefined) return;
+    if (incoming.isCancelled) return;
     let outcome = await this.#sender.send(reply, answer);
     if (outcome === 'missing') {
       // Its caller reconnects, perhaps: that must not keep others from being served.
@@ -212,14 +222,53 @@ class Server implements Service {
     if (outcome !== 'sent') this.#logger.warn('nobody is there to read an answer', { method, queue: reply.queue });
   }
 
-  async #run(incoming: IncomingRequest): Promise<{ result: unknown } | { failure: string }> {
+  /** Tells a caller that wants to know; one that reads progress, or may cancel, hears where it can say so. */
+  async #takeUp(
+    incoming: IncomingRequest,
+    reply: ReplyAddress,
+  ): Promise<{ readonly progress: ProgressSender; readonly stop: () => void } | undefined> {
+    if (reply.progressWindow === undefined) {
+      if (reply.wantsAcceptance) await this.#sender.beat(reply, { isAccepted: true });
+      return undefined;
+    }
+    const progress = new ProgressSender(reply, this.#sender, incoming.signal);
+    const steering = await listenForSteering(this.#transport, reply.messageId, {
+      onAllow: (total) => progress.allow(total),
+      onCancel: () => incoming.cancel(),
+    });
+    await this.#sender.beat(reply, { isAccepted: true, steerAt: steering?.address });
+    return { progress, stop: () => steering?.stop() };
+  }
+
+  async #run(incoming: IncomingRequest, progress?: ProgressSender): Promise<{ result: unknown } | { failure: string }> {
     const { request } = incoming;
+    const startMs = this.#transport.clock.monotonicMs();
+    let hasFailed = false;
     try {
       const method = findMethod(this.#setting.endpoints, request);
-      return { result: await method(request.args, incoming.open()) };
+      const call = incoming.open(progress);
+      const work = (): Promise<unknown> => answerOf(method(request.args, call), progress, call.signal);
+      return { result: await runInScope(incoming.scope, work) };
     } catch (error) {
+      hasFailed = true;
       if (request.reply === undefined) this.#logger.warn('a cast failed', { error, method: request.method });
       return { failure: encodeFailure(error) };
+    } finally {
+      diagnostics.served(() => this.#servedEvent(incoming, startMs, hasFailed));
     }
+  }
+
+  #servedEvent({ request, traceparent }: IncomingRequest, startMs: number, hasFailed: boolean): ServedEvent {
+    const { topic, server } = this.#setting.target;
+    const durationMs = this.#transport.clock.monotonicMs() - startMs;
+    return {
+      method: request.method,
+      topic,
+      server,
+      isCast: request.reply === undefined,
+      durationMs,
+      hasFailed,
+      traceparent,
+    };
   }
 }

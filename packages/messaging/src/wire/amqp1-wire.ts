@@ -1,9 +1,9 @@
 import type { IncomingMessage, MessageProperties } from '../driver.js';
 import { MessagingError } from '../errors.js';
 import { notificationOf, notificationPayload } from '../notify/notification.js';
-import { requestOf, requestPayload, type ReplyAddress } from '../rpc/request.js';
+import { progressWindowOf, requestOf, requestPayload, type ReplyAddress } from '../rpc/request.js';
 import { decodeEnvelope, encodeBare, envelope, openEnvelope, type Payload } from './envelope.js';
-import type { Reply } from './reply.js';
+import { steeringOf, type Reply } from './reply.js';
 import type { Wire, WireMessage } from './wire.js';
 
 /** Application properties that Python does not look at. */
@@ -11,6 +11,11 @@ const [uniqueIdHeader, wantsAcceptanceHeader, acceptedHeader] = [
   'torcello-unique-id',
   'torcello-accept',
   'torcello-accepted',
+] as const;
+const [progressHeader, steerAtHeader, steerHeader] = [
+  'torcello-progress',
+  'torcello-steer-at',
+  'torcello-steer',
 ] as const;
 
 /**
@@ -26,6 +31,7 @@ export const amqp1Wire: Wire = {
     return text(body, properties, {
       ...(uniqueId === undefined ? {} : { [uniqueIdHeader]: uniqueId }),
       ...(reply?.wantsAcceptance === true ? { [wantsAcceptanceHeader]: true } : {}),
+      ...(reply?.progressWindow === undefined ? {} : { [progressHeader]: reply.progressWindow }),
     });
   },
   readRequest: (message) => {
@@ -34,9 +40,16 @@ export const amqp1Wire: Wire = {
     const context = objectOf(body['context'] ?? {}, 'a context that is no object');
     return requestOf(request, { context, reply: replyAddress(message, body), uniqueId: uniqueIdOf(message) });
   },
-  reply: ({ messageId, result, failure, isEnding, isAccepted, uniqueId }) => {
-    const headers = { [uniqueIdHeader]: uniqueId, ...(isAccepted ? { [acceptedHeader]: true } : {}) };
+  reply: ({ messageId, result, failure, isEnding, isAccepted, uniqueId, ...rest }) => {
+    const headers = {
+      [uniqueIdHeader]: uniqueId,
+      ...(isAccepted ? { [acceptedHeader]: true } : {}),
+      ...(rest.progressAt === undefined ? {} : { [progressHeader]: rest.progressAt }),
+      ...(rest.steerAt === undefined ? {} : { [steerAtHeader]: rest.steerAt }),
+      ...(rest.steer === undefined ? {} : { [steerHeader]: rest.steer }),
+    };
     const properties = { correlationId: messageId };
+    if (rest.progressAt !== undefined) return text(encodeBare({ response: result ?? null }), properties, headers);
     if (!isEnding) return { body: new Uint8Array(), bodyAs: 'nothing', properties, headers, persistent: false };
     return text(encodeBare(failure === undefined ? { response: result ?? null } : { failure }), properties, headers);
   },
@@ -58,13 +71,17 @@ export const amqp1Wire: Wire = {
 function readReply(message: IncomingMessage): Reply {
   const { correlationId: messageId } = message.properties;
   if (messageId === undefined) throw new MessagingError('UNDECODABLE', 'an answer names no request');
-  const blank = { messageId, result: null, failure: undefined };
+  const { headers } = message;
+  const [progress, steerAt, steer] = [headers[progressHeader], headers[steerAtHeader], headers[steerHeader]];
+  const more = steeringOf({ progress, steerAt, steer });
+  const blank = { messageId, result: null, failure: undefined, ...more };
   if (message.body.byteLength === 0) {
-    return { ...blank, isEnding: false, isAccepted: message.headers[acceptedHeader] === true };
+    return { ...blank, isEnding: false, isAccepted: headers[acceptedHeader] === true };
   }
   const { response, failure } = decodeEnvelope(message);
   const text = typeof failure === 'string' && failure !== '' ? failure : undefined;
-  return { ...blank, result: response ?? null, failure: text, isEnding: true, isAccepted: false };
+  const isEnding = more.progressAt === undefined;
+  return { ...blank, result: response ?? null, failure: text, isEnding, isAccepted: false };
 }
 
 function replyAddress({ properties, headers }: IncomingMessage, body: Payload): ReplyAddress | undefined {
@@ -72,7 +89,8 @@ function replyAddress({ properties, headers }: IncomingMessage, body: Payload): 
   if (messageId === undefined || queue === undefined) return undefined;
   const seconds = body['call_monitor_timeout'];
   const monitorMs = typeof seconds === 'number' && seconds > 0 ? Math.trunc(seconds * 1000) : undefined;
-  return { messageId, queue, monitorMs, wantsAcceptance: headers[wantsAcceptanceHeader] === true };
+  const wantsAcceptance = headers[wantsAcceptanceHeader] === true;
+  return { messageId, queue, monitorMs, wantsAcceptance, ...progressWindowOf(headers[progressHeader]) };
 }
 
 function uniqueIdOf({ headers }: IncomingMessage): string | undefined {

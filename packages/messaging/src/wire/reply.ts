@@ -14,6 +14,17 @@ export interface Reply {
   readonly isEnding: boolean;
   /** The sign of life says that a server took the call up. Only our own servers say so. */
   readonly isAccepted: boolean;
+  /** It is a piece of progress with this number, from 0 on, and `result` its value. Only callers that asked get any. */
+  readonly progressAt?: number | undefined;
+  /** With `isAccepted`: where the running call can be steered. */
+  readonly steerAt?: string | undefined;
+  /** From the caller to the server: give up, or pieces of progress that may be sent in all. */
+  readonly steer?: 'cancel' | number | undefined;
+}
+
+/** Id under which a server listens for what its caller says about a running call. */
+export function steeringId(messageId: string): string {
+  return `${messageId}.steer`;
 }
 
 export function encodeReply(reply: Reply & { readonly uniqueId: string }): Uint8Array {
@@ -24,6 +35,9 @@ export function encodeReply(reply: Reply & { readonly uniqueId: string }): Uint8
     _msg_id: reply.messageId,
     _unique_id: reply.uniqueId,
     ...(reply.isAccepted ? { _accepted: true } : {}),
+    ...(reply.progressAt === undefined ? {} : { _progress: reply.progressAt }),
+    ...(reply.steerAt === undefined ? {} : { _steer_at: reply.steerAt }),
+    ...(reply.steer === undefined ? {} : { _steer: reply.steer }),
   });
 }
 
@@ -38,7 +52,26 @@ export function decodeReply(message: IncomingMessage): Reply {
     failure: failureText(failure),
     isEnding: payload['ending'] === true,
     isAccepted: payload['_accepted'] === true,
+    ...steeringOf({ progress: payload['_progress'], steerAt: payload['_steer_at'], steer: payload['_steer'] }),
   };
+}
+
+/** What peers of ours say beside oslo's words; anything else in these places is nothing. */
+export function steeringOf(said: {
+  readonly progress: unknown;
+  readonly steerAt: unknown;
+  readonly steer: unknown;
+}): Pick<Reply, 'progressAt' | 'steerAt' | 'steer'> {
+  const { progress, steerAt, steer } = said;
+  return {
+    ...(isCount(progress) ? { progressAt: progress } : {}),
+    ...(typeof steerAt === 'string' ? { steerAt } : {}),
+    ...(steer === 'cancel' || isCount(steer) ? { steer } : {}),
+  };
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
 
 /** Some peers forget that the failure is JSON within a string. */

@@ -5,7 +5,18 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 
-const packages = ['rabbitmq-server', 'python3-oslo.messaging', 'python3-pika', 'python3-kombu'];
+const packages = [
+  'rabbitmq-server',
+  'python3-oslo.messaging',
+  'python3-pika',
+  'python3-kombu',
+  // Qpid Proton's example broker is compiled by the tests.
+  'libqpid-proton11-dev-examples',
+  'libqpid-proton-cpp12-dev',
+  'g++',
+  'python3-qpid-proton',
+  'python3-pyngus',
+];
 
 const isInstalled = (name) =>
   spawnSync('dpkg-query', ['-W', '-f=${Status}', name], { encoding: 'utf8' }).stdout?.includes('ok installed') === true;

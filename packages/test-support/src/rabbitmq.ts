@@ -36,13 +36,17 @@ const sharedNode = 'TORCELLO_TEST_RABBIT_NODE';
 /**
  * The node that the test run shares (started by the runner, named in the environment), else a node of one's own.
  * @param options.own - true for tests that kill it.
+ * @param options.plugins - names of plugins to enable; such a node is one's own.
  */
-export async function startRabbitMq(options: { readonly own?: boolean } = {}): Promise<RabbitMq> {
+export async function startRabbitMq(
+  options: { readonly own?: boolean; readonly plugins?: readonly string[] } = {},
+): Promise<RabbitMq> {
   const shared = process.env[sharedNode];
-  if (shared !== undefined && options.own !== true) return attach(JSON.parse(shared) as NodeSettings);
+  if (shared !== undefined && options.own !== true && options.plugins === undefined)
+    return attach(JSON.parse(shared) as NodeSettings);
   const missing = rabbitMqMissing();
   if (missing !== undefined) throw new Error(missing);
-  return startOwn();
+  return startOwn(options.plugins ?? []);
 }
 
 /** The variable that hands a running node on to the processes of a test run. */
@@ -87,9 +91,9 @@ function attach(settings: NodeSettings): OwnNode {
   };
 }
 
-async function startOwn(): Promise<OwnNode> {
+async function startOwn(pluginNames: readonly string[]): Promise<OwnNode> {
   const folder = temporaryFolder('rabbitmq');
-  const settings = await prepare(folder.path);
+  const settings = await prepare(folder.path, pluginNames);
   let node = await boot(settings);
   return {
     ...attach(settings),
@@ -105,14 +109,14 @@ async function startOwn(): Promise<OwnNode> {
   };
 }
 
-async function prepare(folder: string): Promise<NodeSettings> {
+async function prepare(folder: string, pluginNames: readonly string[]): Promise<NodeSettings> {
   const [port, distPort, epmdPort] = [await freePort(), await freePort(), await freePort()];
   const name = `torcello${port}@localhost`;
   for (const part of ['home', 'data', 'log']) mkdirSync(path.join(folder, part), { recursive: true });
   const config = path.join(folder, 'rabbitmq.conf');
   const plugins = path.join(folder, 'enabled_plugins');
   writeFileSync(config, `listeners.tcp.1 = 127.0.0.1:${port}\nlog.console = false\nloopback_users = none\n`);
-  writeFileSync(plugins, '[].\n');
+  writeFileSync(plugins, `[${pluginNames.join(',')}].\n`);
   return {
     port,
     name,

@@ -3,6 +3,7 @@ import {
   type ClaimRequest,
   type DeploymentEvent,
   type DeploymentModel,
+  type DeploymentState,
   type LetterRequest,
   type LoadRequest,
   type PlanLetter,
@@ -49,6 +50,8 @@ export class FakeApi implements Service {
   readonly #clock: Clock;
   readonly #server: Service;
   readonly #watchers = new Set<() => void>();
+  /** Of every append that was taken, in their order. */
+  readonly epochs: { readonly id: string; readonly epoch: number }[] = [];
   #hints = 0;
 
   constructor(transport: Transport, clock: Clock) {
@@ -117,8 +120,26 @@ export class FakeApi implements Service {
   }
 
   open(deploymentId: string): readonly PlanLetter[] {
-    const { plans } = this.events(deploymentId).reduce(apply, emptyDeployment);
-    return plans.filter(({ outcome }) => outcome === undefined);
+    return this.state(deploymentId).plans.filter(({ outcome }) => outcome === undefined);
+  }
+
+  state(deploymentId: string): DeploymentState {
+    return this.events(deploymentId).reduce(apply, emptyDeployment);
+  }
+
+  isHeld(deploymentId: string): boolean {
+    return this.#row(deploymentId).untilMs > this.#clock.monotonicMs();
+  }
+
+  /** Every plan of every attempt. */
+  allPlans(deploymentId: string): ReadonlyMap<string, { readonly hasEnded: boolean }> {
+    const events = this.events(deploymentId);
+    const ended = new Set(events.flatMap((event) => (event.type === 'planEnded' ? [event.planId] : [])));
+    return new Map(this.scheduled(deploymentId).map(({ planId }) => [planId, { hasEnded: ended.has(planId) }]));
+  }
+
+  mailboxOf(deploymentId: string, machineId: string): string {
+    return this.#row(deploymentId).model.machines.find(({ id }) => id === machineId)?.mailbox ?? '';
   }
 
   replaceModel(deploymentId: string, model: DeploymentModel): void {
@@ -237,6 +258,7 @@ export class FakeApi implements Service {
     if (length !== expectedLength) {
       return { appended: false, why: 'length', length, missing: row.events.slice(expectedLength) };
     }
+    this.epochs.push({ id: deploymentId, epoch });
     for (const { id, event, letter } of events) {
       row.ids.set(id, row.events.length);
       row.events.push(event);

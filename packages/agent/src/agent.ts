@@ -8,6 +8,7 @@ import { AgentError } from './errors.js';
 import { sendHeartbeats } from './heartbeat.js';
 import { Intake } from './intake.js';
 import { Journal, type JournalFinding } from './journal.js';
+import type { JournalDisk } from './journal-disk.js';
 import { LetterOpener } from './letters.js';
 import { agentLimits } from './limits.js';
 import { Notices } from './notices.js';
@@ -36,6 +37,12 @@ export interface AgentOptions {
   readonly bootId?: string;
   /** Asks the API for the time. Default: the agent's clock is the API's, as where both are one process. */
   readonly askServerTime?: AskServerTime;
+  /** Default: the machine's. */
+  readonly journalDisk?: JournalDisk;
+  /** Beyond it new plans are refused. Default: the limit `journalBytesMax`. */
+  readonly journalBytesMax?: number;
+  /** Default: the limit `journalReserveBytes`. */
+  readonly journalReserveBytes?: number;
   /** Default: control groups where this machine and user can make them. */
   readonly stepGroups?: StepGroups;
   /** How long a step that asked for a restart of the machine waits for it. Default: the limit `rebootWaitMs`. */
@@ -46,6 +53,8 @@ export interface AgentOptions {
 
 /** Letters taken ahead of their turn; each goes into the journal before the next. */
 const letterCredit = 16;
+/** How long the journal waits for room on a full disk before it looks again. */
+const roomRetryMs = 1_000;
 /** How long new plans wait at the start for the broker, so that what lies in the mailbox is known before work begins. */
 const openAfterMs = 10_000;
 
@@ -141,7 +150,16 @@ export class Agent implements Service {
     const onFailure = (error: unknown): void =>
       this.#options.onFatal(new AgentError('JOURNAL_FAILED', `the journal cannot be written: ${String(error)}`, error));
     const folder = path.join(dataFolder, 'journal');
-    const { journal, finding } = await Journal.open(folder, { nowMs: clock.now(), onFailure });
+    const { journalDisk: disk, journalBytesMax: bytesMax, journalReserveBytes: reserveBytes } = this.#options;
+    const { journal, finding } = await Journal.open(folder, {
+      nowMs: clock.now(),
+      onFailure,
+      onFull: () => notices.add('JOURNAL_FULL', 'the disk is full: what happened is written down when there is room'),
+      waitForRoom: () => sleep(clock, roomRetryMs, this.#stopping.signal),
+      ...(disk === undefined ? {} : { disk }),
+      ...(bytesMax === undefined ? {} : { bytesMax }),
+      ...(reserveBytes === undefined ? {} : { reserveBytes }),
+    });
     this.#journal = journal;
     if (finding !== undefined) this.#tell(finding, notices);
     return journal;

@@ -117,6 +117,7 @@ export class Intake {
       return undefined;
     } catch (error) {
       if (!(error instanceof JournalFullError)) throw error;
+      this.#options.notices.add('JOURNAL_FULL', error.message);
       return { outcome: 'refused', reason: `JOURNAL_FULL: ${error.message}` };
     }
   }

@@ -50,7 +50,7 @@ export const agentLimits: Readonly<Record<AgentLimitName, Limit>> = {
   },
   journalBytesMax: { value: 67_108_864, unit: 'bytes', bounds: 'the journal; beyond it new plans are refused' },
   journalReserveBytes: {
-    value: 1_048_576,
+    value: 262_144,
     unit: 'bytes',
     bounds: 'what the journal keeps on a full disk, and below its own bound, for the ends of plans',
   },

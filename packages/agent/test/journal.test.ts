@@ -74,7 +74,7 @@ test('a record that is missing between two good ones is damage', () => {
 
 test('hostile bytes are read in bounded time and memory', () => {
   fc.assert(
-    fc.property(fc.array(fc.oneof(fc.constant(Buffer.from('TJR1')), fc.uint8Array({ maxLength: 40 }))), (parts) => {
+    fc.property(fc.array(fc.oneof(fc.constant(Buffer.from('TJR2')), fc.uint8Array({ maxLength: 40 }))), (parts) => {
       assert.deepEqual(scanRecords(Buffer.concat(parts)).records, []);
     }),
   );

@@ -1,0 +1,157 @@
+import { connect } from 'amqplib';
+import type { ConfirmChannel, ConsumeMessage } from 'amqplib';
+import { seededRandom } from '@torcello/platform/testing';
+import type { Random } from '@torcello/platform';
+import { CrashLedger } from './ledger.js';
+import { startBundled } from './program.js';
+import type { CrashableBroker } from './program.js';
+
+export interface CampaignOptions {
+  readonly program: string;
+  readonly folder: string;
+  readonly seed: number;
+  readonly cycles: number;
+  readonly report: (line: string) => void;
+}
+
+export interface CampaignResult {
+  readonly confirmed: number;
+  readonly lost: number;
+  readonly invented: number;
+  readonly disorders: number;
+}
+
+const outstandingMax = 200;
+const backlogKeptMax = 2_000;
+
+/**
+ * Kills the broker in the middle of publishes and unsynced acknowledgements, starts it again on the same folder and
+ * compares what it has with a ledger outside of it, as often as asked.
+ */
+export async function crashCampaign(options: CampaignOptions): Promise<CampaignResult> {
+  const random = seededRandom(options.seed);
+  const ledger = new CrashLedger();
+  let [lost, invented, disorders] = [0, 0, 0];
+  for (let cycle = 1; cycle <= options.cycles; cycle++) {
+    const broker = await startBundled(options.program, options.folder);
+    const client = await openClient(broker);
+    const found = await readAll(client);
+    const verdict = ledger.judge(found.map(({ number, isIntact }) => ({ number, isIntact })));
+    lost += verdict.lost.length;
+    invented += verdict.invented.length;
+    if (verdict.disorder !== undefined) disorders++;
+    const isWrong = verdict.lost.length + verdict.invented.length > 0 || verdict.disorder !== undefined;
+    if (isWrong) options.report(`cycle ${cycle}: ${JSON.stringify(verdict).slice(0, 500)}`);
+    settle(client, found, { ledger, random });
+    await publishUntilKilled(client, broker, { ledger, random });
+    await broker.exited;
+  }
+  return { confirmed: ledger.confirmedCount, lost, invented, disorders };
+}
+
+interface Client {
+  readonly channel: ConfirmChannel;
+  readonly closed: Promise<unknown>;
+}
+
+interface Found {
+  readonly number: number;
+  readonly isIntact: boolean;
+  readonly message: ConsumeMessage;
+}
+
+interface Surroundings {
+  readonly ledger: CrashLedger;
+  readonly random: Random;
+}
+
+async function openClient(broker: CrashableBroker): Promise<Client> {
+  const connection = await connect(broker.amqp, { noDelay: true });
+  connection.on('error', () => undefined);
+  const channel = await connection.createConfirmChannel();
+  channel.on('error', () => undefined);
+  await channel.assertExchange('x', 'topic', { durable: true });
+  await channel.assertQueue('q', { durable: true, arguments: { 'x-queue-type': 'classic' } });
+  await channel.bindQueue('q', 'x', 'key.*');
+  const closed = new Promise((resolve) => connection.once('close', resolve));
+  return { channel, closed };
+}
+
+/** Takes everything that the queue has, in order, unacknowledged. */
+async function readAll(client: Client): Promise<Found[]> {
+  const { channel } = client;
+  const found: Found[] = [];
+  let { messageCount } = await channel.checkQueue('q');
+  while (found.length < messageCount) {
+    const message = await channel.get('q');
+    if (message === false) break;
+    found.push(read(message as ConsumeMessage));
+    messageCount = Math.max(messageCount, found.length + message.fields.messageCount);
+  }
+  return found;
+}
+
+/** The body of a message repeats its number, so that damage shows. */
+export function bodyOf(number: number): Buffer {
+  return Buffer.from(`${number} `.repeat(1 + (number % 40)));
+}
+
+function read(message: ConsumeMessage): Found {
+  const number = Number.parseInt(message.content.toString(), 10);
+  return { number, isIntact: message.content.equals(bodyOf(number)), message };
+}
+
+/** Acknowledges some of what was found, gives the rest back or keeps it; nothing of it is waited for. */
+function settle(client: Client, found: readonly Found[], { ledger, random }: Surroundings): void {
+  const share = random.fraction();
+  found.forEach(({ number, message }, at) => {
+    const isOld = found.length - at > backlogKeptMax;
+    if (isOld || random.fraction() < share) {
+      client.channel.ack(message);
+      ledger.acked(number);
+    } else if (random.fraction() < 0.3) client.channel.nack(message, false, true);
+  });
+}
+
+/** Publishes, and acknowledges what comes, until the broker is killed after some confirms or some instants. */
+async function publishUntilKilled(client: Client, broker: CrashableBroker, around: Surroundings): Promise<void> {
+  const { ledger, random } = around;
+  const { channel } = client;
+  const isAtOnce = random.fraction() < 0.3;
+  const killAfter = isAtOnce ? 0 : Math.floor(random.fraction() ** 2 * 2_000);
+  let confirms = 0;
+  let outstanding = 0;
+  let isKilled = false;
+  const kill = (): void => {
+    isKilled = true;
+    broker.child.kill('SIGKILL');
+  };
+  if (random.fraction() < 0.5) consumeSome(client, around);
+  const fill = (): void => {
+    while (!isKilled && outstanding < outstandingMax) {
+      const number = ledger.next();
+      outstanding++;
+      channel.publish('x', `key.${number}`, bodyOf(number), { persistent: true }, (error: unknown) => {
+        outstanding--;
+        if (error !== null && error !== undefined) return;
+        ledger.confirmed(number);
+        if (++confirms >= killAfter && !isKilled) kill();
+        fill();
+      });
+    }
+  };
+  if (isAtOnce) {
+    await new Promise((resolve) => setImmediate(resolve));
+    kill();
+  } else fill();
+  await client.closed;
+}
+
+function consumeSome({ channel }: Client, { ledger, random }: Surroundings): void {
+  const take = (message: ConsumeMessage | null): void => {
+    if (message === null || random.fraction() < 0.3) return;
+    channel.ack(message);
+    ledger.acked(read(message).number);
+  };
+  channel.consume('q', take).catch(() => undefined);
+}

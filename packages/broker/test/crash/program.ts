@@ -1,0 +1,37 @@
+import { fileURLToPath } from 'node:url';
+import process from 'node:process';
+import { rolldown } from 'rolldown';
+import { run } from '@torcello/test-support';
+import type { Running } from '@torcello/test-support';
+
+const source = fileURLToPath(new URL('../support/broker-main.ts', import.meta.url));
+const bundle = fileURLToPath(new URL('../../dist/crash-program.mjs', import.meta.url));
+
+/** Bundles the broker's program from source, because thousands of starts are worth it. Answers the file. */
+export async function bundleBroker(): Promise<string> {
+  const build = await rolldown({
+    input: source,
+    platform: 'node',
+    external: ['lmdb'],
+    resolve: { conditionNames: ['source', 'import', 'node'], extensionAlias: { '.js': ['.ts', '.js'] } },
+  });
+  await build.write({ file: bundle, format: 'esm' });
+  await build.close();
+  return bundle;
+}
+
+export interface CrashableBroker extends Running {
+  readonly amqp: string;
+}
+
+export async function startBundled(
+  program: string,
+  folder: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<CrashableBroker> {
+  const login = { TORCELLO_BROKER_USER: 'guest', TORCELLO_BROKER_PASSWORD: 'guest', ...env };
+  const running = run(process.execPath, [program, '--data', folder, '--port', '0'], { env: login });
+  const line = await running.line((text) => text.includes('"ready":true'));
+  const { amqp } = JSON.parse(line) as { amqp: string };
+  return { ...running, amqp: `amqp://guest:guest@${amqp}` };
+}

@@ -62,6 +62,10 @@ export type {
   NotificationListenerOptions,
   NotificationOutcome,
 } from './notify/listener.js';
+export { notificationBatchListener } from './notify/batch-listener.js';
+export type { BatchEndpoint, BatchHandler, BatchListenerOptions } from './notify/batch-listener.js';
+export { routedNotifier } from './notify/routing.js';
+export type { NotificationRoutes, NotificationRule } from './notify/routing.js';
 export { priorities } from './notify/notification.js';
 export type { Notification, NotificationFormat, Priority } from './notify/notification.js';
 export type { NotificationFilter, Pattern } from './notify/filter.js';

@@ -31,6 +31,9 @@ export const limits = {
   stopGraceMs: 30_000,
   /** Notifications handed out and not yet settled, for each listener's queue. */
   notificationCredit: 16,
+  /** Notifications of one batch, and how long the first of them waits for more. */
+  notificationBatch: 100,
+  notificationBatchMs: 1_000,
   /** Pieces of progress that a call handle holds before its reader has taken one; the server waits then. */
   progressWindow: 16,
   /** Items of a streamed answer that are gathered into one for a caller that cannot read a stream. */

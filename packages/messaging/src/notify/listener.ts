@@ -2,6 +2,8 @@ import { sleep, type Logger, type Service } from '@torcello/platform';
 import type { Delivery, Topology } from '../driver.js';
 import { MessagingError } from '../errors.js';
 import { limits } from '../limits.js';
+import { diagnostics } from '../diagnostics.js';
+import { runInScope, traceparentOf } from '../rpc/call-scope.js';
 import { DuplicateWindow } from '../rpc/duplicate-window.js';
 import type { Target } from '../rpc/target.js';
 import { Backoff } from '../transport/backoff.js';
@@ -92,11 +94,13 @@ class Listener implements Service {
 
   async #start(): Promise<void> {
     if (this.#isServing) return;
-    const topologies = this.#topologies();
+    const { targets, endpoints, options } = this.#setting;
+    const handled = priorities.filter((priority) => endpoints.some((endpoint) => endpoint[priority] !== undefined));
+    const topologies = listenerTopologies(targets, handled, options.pool);
     for (const topology of topologies) await this.#transport.ensure(topology);
     this.#isServing = true;
     this.#stopping = new AbortController();
-    const { credit = limits.notificationCredit } = this.#setting.options;
+    const { credit = limits.notificationCredit } = options;
     const onDelivery = (delivery: Delivery): void => this.#onDelivery(delivery);
     try {
       for (const { source } of topologies) {
@@ -114,19 +118,6 @@ class Listener implements Service {
     await Promise.all(this.#subscriptions.splice(0).map((subscription) => subscription.stop()));
     for (const delivery of this.#arrived.splice(0)) delivery.release();
     await this.#working;
-  }
-
-  /** One queue for each topic and priority, or one for everything that the pool gets (oslo 1.2). */
-  #topologies(): readonly Topology[] {
-    const { targets, endpoints, options } = this.#setting;
-    const handled = priorities.filter((priority) => endpoints.some((endpoint) => endpoint[priority] !== undefined));
-    const plain = targets.flatMap(({ topic, exchange }) => {
-      if (topic === undefined) throw new MessagingError('INVALID_TARGET', 'a notification target needs a topic');
-      return handled.map((priority) => notificationTopology(topic, priority, exchange));
-    });
-    if (options.pool === undefined) return plain;
-    const reachedBy = plain.flatMap((topology) => topology.reachedBy);
-    return [{ kind: 'shared', source: { queue: options.pool }, reachedBy, options: {} }];
   }
 
   #onDelivery(delivery: Delivery): void {
@@ -148,7 +139,9 @@ class Listener implements Service {
     const { uniqueId } = notification;
     // Unlike oslo's, a repeat is accepted: left alone it would come back for ever.
     const isRepeat = uniqueId !== undefined && this.#seen.has(uniqueId);
-    const isRequeued = !isRepeat && (await this.#handle(notification)) === 'requeue';
+    const scope = { remainingMs: () => undefined, traceparent: traceparentOf(delivery.message.headers) };
+    const work = (): Promise<NotificationOutcome> => this.#handle(notification, scope.traceparent);
+    const isRequeued = !isRepeat && (await runInScope(scope, work)) === 'requeue';
     if (isRequeued && this.#setting.options.allowRequeue === true) return this.#giveBack(delivery);
     this.#backoff.reset();
     if (uniqueId !== undefined) this.#seen.add(uniqueId);
@@ -174,13 +167,22 @@ class Listener implements Service {
     }
   }
 
-  async #handle(incoming: IncomingNotification): Promise<NotificationOutcome> {
+  async #handle(incoming: IncomingNotification, traceparent: string | undefined): Promise<NotificationOutcome> {
     const { uniqueId: _, priority, ...rest } = incoming;
     if (!isPriority(priority)) {
       this.#logger.warn('a notification of an unknown priority was dropped', { priority, eventType: rest.eventType });
       return 'handled';
     }
-    const notification = { ...rest, priority };
+    const notification = { ...rest, priority, ...(traceparent === undefined ? {} : { traceparent }) };
+    const startMs = this.#transport.clock.monotonicMs();
+    const outcome = await this.#offer(notification);
+    const durationMs = this.#transport.clock.monotonicMs() - startMs;
+    diagnostics.notified(() => ({ eventType: rest.eventType, priority, durationMs, outcome }));
+    return outcome;
+  }
+
+  async #offer(notification: Notification): Promise<'handled' | 'requeue'> {
+    const { priority } = notification;
     for (const [at, endpoint] of this.#setting.endpoints.entries()) {
       const handler = endpoint[priority];
       if (handler === undefined || this.#wanted[at]?.(notification) !== true) continue;
@@ -198,4 +200,19 @@ class Listener implements Service {
       return 'requeue';
     }
   }
+}
+
+/** One queue for each topic and priority, or one for everything that the pool gets (oslo 1.2). @throws INVALID_TARGET */
+export function listenerTopologies(
+  targets: readonly Target[],
+  handled: readonly Priority[],
+  pool: string | undefined,
+): readonly Topology[] {
+  const plain = targets.flatMap(({ topic, exchange }) => {
+    if (topic === undefined) throw new MessagingError('INVALID_TARGET', 'a notification target needs a topic');
+    return handled.map((priority) => notificationTopology(topic, priority, exchange));
+  });
+  if (pool === undefined) return plain;
+  const reachedBy = plain.flatMap((topology) => topology.reachedBy);
+  return [{ kind: 'shared', source: { queue: pool }, reachedBy, options: {} }];
 }

@@ -25,6 +25,7 @@ export async function connect(url: string, options: TransportOptions): Promise<T
   };
   const transport = new ReconnectingTransport({
     ...world,
+    isCompressing: options.compression === 'gzip',
     dial: (signal) => driver.connect(parsed, { ...world, signal }),
   });
   await transport.start(options.signal, (connection) => demand(connection, options.needs ?? [], parsed));

@@ -11,6 +11,8 @@ import type {
 import { isMessagingError, MessagingError } from '../errors.js';
 import { limits } from '../limits.js';
 import type { Wire } from '../wire/wire.js';
+import { diagnostics } from '../diagnostics.js';
+import { compressed } from '../wire/compressed-wire.js';
 import { wireOf } from '../wire/wires.js';
 import { closedError, ConnectionKeeper } from './connection-keeper.js';
 import { Deadline, orAborted } from './deadline.js';
@@ -28,6 +30,7 @@ import type {
 
 export interface ReconnectingSetting {
   readonly dial: (signal: AbortSignal) => Promise<DriverConnection>;
+  readonly isCompressing?: boolean;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -39,6 +42,7 @@ export class ReconnectingTransport implements Transport {
   readonly random: Random;
   readonly logger: Logger;
   readonly replies: ReplyDesk;
+  readonly #isCompressing: boolean;
   readonly #keeper: ConnectionKeeper;
   readonly #topologies = new Map<string, Topology>();
   readonly #subscriptions = new Set<Subscription>();
@@ -47,8 +51,10 @@ export class ReconnectingTransport implements Transport {
     this.clock = setting.clock;
     this.random = setting.random;
     this.logger = setting.logger;
+    this.#isCompressing = setting.isCompressing ?? false;
     this.replies = new ReplyDesk({ ...setting, connection: (signal) => this.#keeper.connection(signal) });
     this.#keeper = new ConnectionKeeper({ ...setting, restore: (connection) => this.#restore(connection) });
+    this.#keeper.onState((state) => diagnostics.state(() => ({ state })));
   }
 
   get capabilities(): Capabilities {
@@ -60,7 +66,8 @@ export class ReconnectingTransport implements Transport {
   get wire(): Wire {
     const connection = this.#keeper.latest;
     if (connection === undefined) throw new TypeError('the wire is known after the first connection');
-    return wireOf(connection);
+    const wire = wireOf(connection);
+    return this.#isCompressing ? compressed(wire) : wire;
   }
 
   get state(): TransportState {

@@ -11,6 +11,8 @@ export interface TransportOptions {
   readonly needs?: readonly (keyof Capabilities)[];
   /** Shown by the broker's tools. */
   readonly connectionName?: string;
+  /** How bodies are written; each kind is read in any case. Default: as they are. oslo's `kombu_compression`. */
+  readonly compression?: 'gzip';
   /** Default 10 s; 0 turns heartbeats off. */
   readonly heartbeatMs?: number;
   /** For dialling and handshake of one host. Default 5 s. */

@@ -2,6 +2,7 @@ import { inflateSync } from 'node:zlib';
 import type { IncomingMessage, MessageProperties } from '../driver.js';
 import { MessagingError } from '../errors.js';
 import { limits } from '../limits.js';
+import { bunzip2 } from './bzip2.js';
 import { parseJson, stringifyJson } from './json.js';
 
 /** Payload of one oslo.messaging message: a JSON object. */
@@ -73,6 +74,7 @@ function decodeText(message: IncomingMessage): string {
 function decompress(message: IncomingMessage): Uint8Array {
   const { compression } = message.headers;
   if (compression === undefined || compression === '') return message.body;
+  if (compression === 'application/x-bz2') return bunzip2(message.body, limits.inflatedSizeBytesMax);
   if (compression !== 'application/x-gzip')
     throw undecodable(`compression ${stringifyJson(compression)} is not supported`);
   return inflateSync(message.body, { maxOutputLength: limits.inflatedSizeBytesMax });

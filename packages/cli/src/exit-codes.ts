@@ -19,7 +19,7 @@ export const exitCodeMeanings: Readonly<Record<ExitCode, string>> = {
   2: 'failed on some machines',
   3: 'failed on all machines',
   4: 'the API cannot be reached, or the plans expired',
-  5: 'the deployment was cancelled',
+  5: 'the deployment was cancelled or superseded',
   6: 'the watch timed out; the deployment goes on',
   130: 'the watch was interrupted; the deployment goes on',
 };

@@ -1,15 +1,20 @@
 import { createRequire } from 'node:module';
 import { Command } from 'commander';
 import { agentCommand } from './commands/agent.js';
+import { cancelCommand } from './commands/cancel.js';
 import type { CommandRun } from './commands/command-kit.js';
+import { deadLetterCommand } from './commands/deadletter.js';
 import { deployCommand } from './commands/deploy.js';
 import { deploymentCommand } from './commands/deployment.js';
 import { environmentCommand } from './commands/environment.js';
 import { logsCommand } from './commands/logs.js';
 import { machineCommand } from './commands/machine.js';
+import { mailboxCommand } from './commands/mailbox.js';
 import { packageCommand } from './commands/package.js';
 import { programCommand } from './commands/programs.js';
+import { resumeCommand } from './commands/resume.js';
 import { upCommand } from './commands/up.js';
+import { whyCommand } from './commands/why.js';
 import { exitCodeMeanings } from './exit-codes.js';
 
 const { version } = createRequire(import.meta.url)('@torcello/cli/package.json') as { version: string };
@@ -28,7 +33,12 @@ export function torcelloProgram(run: CommandRun): Command {
     machineCommand(run),
     deployCommand(run),
     deploymentCommand(run),
+    cancelCommand(run),
+    resumeCommand(run),
+    whyCommand(run),
     logsCommand(run),
+    mailboxCommand(run),
+    deadLetterCommand(run),
     agentCommand(run),
     programCommand(run, 'api', 'run the API alone'),
     programCommand(run, 'conductor', 'run a conductor alone'),

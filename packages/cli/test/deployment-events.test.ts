@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { test } from 'node:test';
-import { SimulatedClock } from '@torcello/platform/testing';
+import { systemClock } from '@torcello/platform';
+import { seededRandom, SimulatedClock } from '@torcello/platform/testing';
 import { HttpClient } from '../src/client/http.js';
 import { deploymentEvents } from '../src/watch/deployment-events.js';
 import { fakeApi, sendEvents } from './support.js';
 
+const world = { fetch: globalThis.fetch, clock: systemClock, random: seededRandom(1) };
 const plan = { event: 'plan', data: { planId: 'p' } };
 
 test('a stream that was silent for long still counts as contact when it breaks', async () => {
@@ -17,16 +19,18 @@ test('a stream that was silent for long still counts as contact when it breaks',
       sendEvents(response, [plan, undefined]);
     },
   });
-  const http = new HttpClient({ url: api.url, token: undefined, foundIn: 'the test' }, globalThis.fetch);
+  const http = new HttpClient({ url: api.url, token: undefined, foundIn: 'the test' }, world);
   const events = deploymentEvents(http, 'd1', { clock });
   assert.equal((await events.next()).value?.type, 'plan');
 
   const next = events.next();
-  await clock.advance(600_000);
+  await clock.advance(3_600_000);
   open?.destroy();
+  assert.equal((await next).value?.type, 'away');
+  const again = events.next();
   while (clock.timers === 0) await new Promise((resolve) => setImmediate(resolve));
   await clock.advance(250);
-  assert.equal((await next).value?.type, 'plan', 'it was opened again instead of given up');
+  assert.equal((await again).value?.type, 'plan', 'it was opened again instead of given up');
   await events.return();
   await api[Symbol.asyncDispose]();
 });
@@ -35,7 +39,7 @@ test('an API that stays away ends the watch, with its own error', async () => {
   const clock = new SimulatedClock();
   const api = await fakeApi({});
   await api[Symbol.asyncDispose]();
-  const http = new HttpClient({ url: api.url, token: undefined, foundIn: 'the test' }, globalThis.fetch);
+  const http = new HttpClient({ url: api.url, token: undefined, foundIn: 'the test' }, world);
   const next = deploymentEvents(http, 'd1', { clock }).next();
   const refused = assert.rejects(next, { code: 'unreachable', exitCode: 4 });
   let isOver = false;
@@ -51,7 +55,7 @@ test('a stream of something else is refused instead of asked for again and again
   await using api = await fakeApi({
     'GET /v1/deployments/d1/events': (_, response) => response.writeHead(200).end('event: plan\ndata: {no json\n\n'),
   });
-  const http = new HttpClient({ url: api.url, token: undefined, foundIn: 'the test' }, globalThis.fetch);
+  const http = new HttpClient({ url: api.url, token: undefined, foundIn: 'the test' }, world);
   await assert.rejects(deploymentEvents(http, 'd1', { clock: new SimulatedClock() }).next(), SyntaxError);
   assert.equal(api.seen.length, 1);
 });

@@ -3,15 +3,19 @@ import { exitCodes } from '../exit-codes.js';
 import type { HttpClient } from './http.js';
 import type {
   AgentView,
+  DeadLetterView,
   DeploymentRow,
   DeploymentView,
   EnvironmentView,
   HistoryEntry,
   MachineView,
+  MailboxView,
   OutputView,
   PackageView,
+  RolloutView,
   ServiceView,
   SessionView,
+  WhyAnswer,
 } from './views.js';
 
 const packagesPerPage = 100;
@@ -71,9 +75,10 @@ export class ApiClient {
   }
 
   /** Hands the session over and resolves with the id of the deployment. */
-  async deploySession(environmentId: string, sessionId: string): Promise<string> {
+  async deploySession(environmentId: string, sessionId: string, request: DeployRequest = {}): Promise<string> {
     const path = `/v1/environments/${environmentId}/sessions/${sessionId}/deploy`;
-    const response = await this.http.send(path, { method: 'POST' });
+    const json = Object.keys(request).length === 0 ? {} : { json: request };
+    const response = await this.http.send(path, { method: 'POST', ...json });
     const id = response.headers.get('x-torcello-deployment');
     if (id !== null) return id;
     throw new CliError('bad_answer', 'the API did not name the deployment', { exitCode: exitCodes.allFailed });
@@ -158,6 +163,61 @@ export class ApiClient {
     return this.http.json(`/v1/deployments/${encodeURIComponent(id)}`, { signal });
   }
 
+  /** What a deployment of the session would do, in which order, without doing it. */
+  rollout(environmentId: string, sessionId: string | undefined, request: DeployRequest): Promise<RolloutView> {
+    const search = new URLSearchParams(sessionId === undefined ? {} : { session: sessionId });
+    for (const [name, value] of Object.entries(request)) search.set(name, String(value));
+    const query = search.size === 0 ? '' : `?${search.toString()}`;
+    return this.http.json(`/v1/environments/${environmentId}/plan${query}`);
+  }
+
+  /** Asks for the end of a deployment; running steps get `graceMs` to end by themselves. */
+  async cancel(deploymentId: string, graceMs: number): Promise<void> {
+    const path = `/v1/deployments/${encodeURIComponent(deploymentId)}/cancel`;
+    await this.http.send(path, { method: 'POST', json: { graceMs } });
+  }
+
+  /** Another attempt of what failed and what never started. `packages`: service id to the id of its corrected package. */
+  async resume(deploymentId: string, packages: Readonly<Record<string, string>>): Promise<void> {
+    const path = `/v1/deployments/${encodeURIComponent(deploymentId)}/resume`;
+    await this.http.send(path, { method: 'POST', json: Object.keys(packages).length === 0 ? {} : { packages } });
+  }
+
+  why(id: string): Promise<WhyAnswer> {
+    return this.http.json(`/v1/why/${encodeURIComponent(id)}`);
+  }
+
+  async mailboxes(): Promise<readonly MailboxView[]> {
+    const { mailboxes } = await this.http.json<{ mailboxes: MailboxView[] }>('/v1/mailboxes');
+    return mailboxes;
+  }
+
+  mailbox(name: string): Promise<MailboxView> {
+    return this.http.json(`/v1/mailboxes/${encodeURIComponent(name)}`);
+  }
+
+  /** Puts what was in it, and has not ended, into it again. */
+  async redeliver(name: string): Promise<unknown> {
+    return this.#written(`/v1/mailboxes/${encodeURIComponent(name)}/redeliver`, 'POST');
+  }
+
+  async deleteMailbox(name: string): Promise<unknown> {
+    return this.#written(`/v1/mailboxes/${encodeURIComponent(name)}`, 'DELETE');
+  }
+
+  async deadLetters(): Promise<readonly DeadLetterView[]> {
+    const answer = await this.http.json<{ deadLetters: DeadLetterView[] }>('/v1/dead-letters');
+    return answer.deadLetters;
+  }
+
+  async requeueDeadLetter(id: string): Promise<unknown> {
+    return this.#written(`/v1/dead-letters/${encodeURIComponent(id)}/requeue`, 'POST');
+  }
+
+  async discardDeadLetter(id: string): Promise<unknown> {
+    return this.#written(`/v1/dead-letters/${encodeURIComponent(id)}`, 'DELETE');
+  }
+
   async history(deploymentId: string): Promise<readonly HistoryEntry[]> {
     const path = `/v1/deployments/${encodeURIComponent(deploymentId)}/events`;
     const { events } = await this.http.json<{ events: HistoryEntry[] }>(path);
@@ -172,6 +232,24 @@ export class ApiClient {
     const { outputs } = await this.http.json<{ outputs: OutputView[] }>(path);
     return outputs;
   }
+
+  /** A write whose answer may be empty. */
+  async #written(path: string, method: 'POST' | 'DELETE'): Promise<unknown> {
+    const text = await (await this.http.send(path, { method })).text();
+    return text === '' ? {} : (JSON.parse(text) as unknown);
+  }
+}
+
+/** How a deployment is rolled out; what is left out is as the application says, or without a bound. */
+export interface DeployRequest {
+  /** A machine that has not fetched its plan by then does not run it. */
+  readonly deliverWithinMs?: number;
+  /** Of two deployments with the same key the newer one ends the older one's claim to run. */
+  readonly supersedes?: string;
+  /** Machines at a time: a number, or a percentage of the stage's machines as `20%`. */
+  readonly batch?: number | string;
+  /** So many machines of a stage may fail. */
+  readonly maxFailures?: number;
 }
 
 export interface MachineRequest {

@@ -1,6 +1,8 @@
-import { sleep, type Clock } from '@torcello/platform';
+import { hexId, sleep, type Clock, type Random } from '@torcello/platform';
 import { CliError, systemCode } from '../cli-error.js';
-import { exitCodes, type ExitCode } from '../exit-codes.js';
+import { exitCodes } from '../exit-codes.js';
+import { refusal, unreachable } from './refusal.js';
+import { retryAfterMs } from './retry-after.js';
 
 /** Where the API is and how to be let in. */
 export interface ServerAddress {
@@ -19,34 +21,54 @@ export interface HttpRequest {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** For a caller that knows that the API comes back: a request that was never taken is made again for so long. */
-export interface Patience {
+/** What requests are made with. */
+export interface HttpWorld {
+  readonly fetch: typeof globalThis.fetch;
   readonly clock: Clock;
-  readonly forMs: number;
+  /** For the keys of writes. */
+  readonly random: Random;
+  /** For a caller that knows that the API comes back: a request that was never taken is made again for so long. */
+  readonly patienceMs?: number;
+  /** Told why a request waits. */
+  readonly note?: (text: string) => void;
 }
 
 const patientPauseMs = 200;
+/** An API that is too busy (503 with `Retry-After`) is asked again for so long altogether. */
+const busyMsMax = 60_000;
 
-/** Requests to the API: adds the token and turns every failure into a `CliError`. */
+/**
+ * Requests to the API: adds the token and turns every failure into a `CliError`. Every write carries an
+ * `Idempotency-Key`, the same one when it is made again, so that it is done once.
+ */
 export class HttpClient {
   readonly address: ServerAddress;
-  readonly #fetch: typeof globalThis.fetch;
-  readonly #patience: Patience | undefined;
+  readonly #world: HttpWorld;
 
-  constructor(address: ServerAddress, fetch: typeof globalThis.fetch, patience?: Patience) {
+  constructor(address: ServerAddress, world: HttpWorld) {
     this.address = address;
-    this.#fetch = fetch;
-    this.#patience = patience;
+    this.#world = world;
   }
 
   /**
-   * Resolves with an answer whose status is below 400.
+   * Resolves with an answer whose status is below 400. An answer 503 that says when to come back is taken at its word.
    * @throws CliError `unreachable` (exit code 4) or the API's own code.
    */
   async send(path: string, request: HttpRequest = {}): Promise<Response> {
-    const response = await this.#sendPatiently(path, request);
-    if (response.status >= 400) throw await refusal(response, this.address);
-    return response;
+    const { clock, random } = this.#world;
+    const isWrite = request.method !== undefined && request.method !== 'GET';
+    const headers = isWrite ? { 'idempotency-key': hexId(random), ...request.headers } : request.headers;
+    const keyed = headers === undefined ? request : { ...request, headers };
+    const untilMs = clock.monotonicMs() + busyMsMax;
+    while (true) {
+      const response = await this.#sendPatiently(path, keyed);
+      if (response.status < 400) return response;
+      const error = await refusal(response, this.address);
+      const pauseMs = retryAfterMs(response, clock.now());
+      if (pauseMs === undefined || clock.monotonicMs() + pauseMs > untilMs) throw error;
+      this.#world.note?.(`${error.message}; asking again in ${Math.ceil(pauseMs / 1_000)} s`);
+      await sleep(clock, pauseMs, request.signal);
+    }
   }
 
   /** The answer's JSON. Its shape is the API's promise, in `views.ts`. */
@@ -64,17 +86,17 @@ export class HttpClient {
   }
 
   async #sendPatiently(path: string, request: HttpRequest): Promise<Response> {
-    const patience = this.#patience;
-    if (patience === undefined) return this.#fetched(path, request);
-    const untilMs = patience.clock.monotonicMs() + patience.forMs;
+    const { clock, patienceMs } = this.#world;
+    if (patienceMs === undefined) return this.#fetched(path, request);
+    const untilMs = clock.monotonicMs() + patienceMs;
     while (true) {
       try {
         return await this.#fetched(path, request);
       } catch (error) {
         const wasNeverTaken = error instanceof CliError && systemCode(error) === 'ECONNREFUSED';
-        if (!wasNeverTaken || patience.clock.monotonicMs() > untilMs) throw error;
+        if (!wasNeverTaken || clock.monotonicMs() > untilMs) throw error;
       }
-      await sleep(patience.clock, patientPauseMs, request.signal);
+      await sleep(clock, patientPauseMs, request.signal);
     }
   }
 
@@ -83,7 +105,7 @@ export class HttpClient {
     const body = request.bytes?.body ?? (request.json === undefined ? undefined : JSON.stringify(request.json));
     const type = request.bytes?.type ?? (request.json === undefined ? undefined : 'application/json');
     try {
-      return await this.#fetch(url + path, {
+      return await this.#world.fetch(url + path, {
         method: request.method ?? 'GET',
         headers: {
           accept: 'application/json',
@@ -105,65 +127,3 @@ export class HttpClient {
 export function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError';
 }
-
-export function unreachable(address: ServerAddress, error: unknown): CliError {
-  const code = systemCode(error);
-  return new CliError(
-    'unreachable',
-    `cannot reach the API at ${address.url}${code === undefined ? '' : ` (${code})`}`,
-    {
-      exitCode: exitCodes.unreachable,
-      cause: error,
-      cure: `start it with "torcello up", or name another with --data or TORCELLO_URL (this address is from ${address.foundIn})`,
-    },
-  );
-}
-
-async function refusal(response: Response, address: ServerAddress): Promise<CliError> {
-  const said = readProblem(await response.text());
-  const message = said.message ?? `the API answered ${response.status} ${response.statusText}`.trimEnd();
-  const code = said.code ?? `http_${response.status}`;
-  const cure =
-    said.cure ??
-    (response.status === 401
-      ? `the token is from ${address.foundIn}; set TORCELLO_TOKEN or name the data folder with --data`
-      : undefined);
-  return new CliError(code, message, { exitCode: exitCodeOf(response.status), cure });
-}
-
-function exitCodeOf(status: number): ExitCode {
-  if (status === 503 || status === 502 || status === 504) return exitCodes.unreachable;
-  return status >= 500 ? exitCodes.allFailed : exitCodes.usage;
-}
-
-interface Problem {
-  readonly message?: string;
-  readonly code?: string;
-  readonly cure?: string;
-}
-
-/** Reads both shapes that the API refuses with: problem+json, and Murano's `{"error": {...}}`. */
-function readProblem(text: string): Problem {
-  const body = parseObject(text);
-  const inner = body['error'];
-  const fields = typeof inner === 'object' && inner !== null ? (inner as Record<string, unknown>) : body;
-  const message = textOf(fields['detail']) ?? textOf(fields['message']) ?? textOf(fields['title']);
-  const code = textOf(fields['code']);
-  const cure = textOf(fields['cure']);
-  return {
-    ...(message === undefined ? {} : { message }),
-    ...(code === undefined ? {} : { code }),
-    ...(cure === undefined ? {} : { cure }),
-  };
-}
-
-function parseObject(text: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
-  } catch {
-    return {};
-  }
-}
-
-const textOf = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined);

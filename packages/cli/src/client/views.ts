@@ -77,12 +77,13 @@ export interface DeploymentView {
   readonly environmentId: string;
   readonly environmentName: string;
   readonly action: string;
-  readonly state: 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled';
+  readonly state: 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled' | 'superseded';
   readonly reason?: string | null;
   readonly acceptedAt: string;
   readonly finishedAt?: string | null;
   /** What it waits for and which command changes that. */
   readonly waitsFor?: string | null;
+  readonly why?: WhyView | null;
   readonly plans: readonly PlanRow[];
 }
 
@@ -90,7 +91,7 @@ export interface PlanRow {
   readonly planId: string;
   readonly machine: { readonly id: string; readonly name: string; readonly role: string; readonly index: number };
   readonly stage: string;
-  /** `scheduled`, `stored`, `delivered`, `running`, or how the plan ended. */
+  /** `scheduled`, `stored`, `delivered`, `running`, `unknown`, `lost`, or how the plan ended. */
   readonly state: string;
   readonly step?: string | null;
   readonly since: string;
@@ -100,6 +101,37 @@ export interface PlanRow {
   readonly finishedAt?: string | null;
   readonly reason?: string | null;
   readonly steps?: readonly StepRow[];
+  /** The last sign of life of what is shown as running, `unknown` or `lost`. */
+  readonly evidence?: EvidenceView | null;
+  /** While it waits. */
+  readonly why?: WhyView | null;
+  /** Once somebody wanted its deployment to end. */
+  readonly cancel?: 'neverStarted' | 'stopped' | 'finishedBefore' | 'unknown' | null;
+  /** How the step that ran was stopped. */
+  readonly stopped?: {
+    readonly exitCode?: number | null;
+    readonly signal?: string | null;
+    readonly at?: string;
+  } | null;
+  /** Which attempt of its machine and stage it is, from 1; higher after a resume. */
+  readonly attempt?: number;
+}
+
+/** When something was last heard of, and when it becomes `unknown` without another sign. */
+export interface EvidenceView {
+  readonly at: string;
+  readonly becomesUnknownAt?: string | null;
+}
+
+/** What something waits for. */
+export interface WhyView {
+  readonly code: string;
+  readonly text: string;
+  readonly since?: string | null;
+  readonly until?: string | null;
+  readonly evidence?: unknown;
+  /** The command that changes it. */
+  readonly cure?: string | null;
 }
 
 export interface StepRow {
@@ -126,4 +158,67 @@ export interface OutputView {
   readonly totalBytes: number;
   readonly isCut: boolean;
   readonly outcome?: string | null;
+}
+
+/** What waits behind an id, whatever it names. */
+export interface WhyAnswer {
+  readonly id?: string;
+  /** `deployment`, `plan`, `machine`, `mailbox`, `environment`, … */
+  readonly kind?: string;
+  readonly name?: string | null;
+  readonly state?: string | null;
+  readonly why?: WhyView | readonly WhyView[] | null;
+}
+
+export interface MailboxView {
+  readonly name: string;
+  readonly state: string;
+  readonly machine?: { readonly id: string; readonly name: string } | null;
+  readonly environment?: string | null;
+  readonly lifetimeMs?: number | null;
+  readonly lastContactAt?: string | null;
+  readonly expiresAt?: string | null;
+  readonly waiting?: number | null;
+  readonly letters?: readonly LetterView[] | null;
+  readonly why?: WhyView | null;
+}
+
+export interface LetterView {
+  readonly planId: string;
+  readonly deploymentId?: string | null;
+  readonly stage?: string | null;
+  readonly state: string;
+  readonly since?: string | null;
+}
+
+export interface DeadLetterView {
+  readonly id: string;
+  readonly source?: string | null;
+  readonly reason?: string | null;
+  readonly attempts?: number | null;
+  readonly at?: string | null;
+  readonly bytes?: number | null;
+}
+
+/** What a deployment would do: the stages in their order, with who is in each batch. */
+export interface RolloutView {
+  readonly stages: readonly RolloutStage[];
+}
+
+export interface RolloutStage {
+  readonly name: string;
+  readonly needs?: readonly string[];
+  readonly failuresMax?: number;
+  readonly machines: readonly RolloutMachine[];
+}
+
+export interface RolloutMachine {
+  readonly id?: string;
+  readonly name: string;
+  /** `online`, `unknown`, `lost`, `never joined`. */
+  readonly state?: string | null;
+  readonly lastHeartbeatAt?: string | null;
+  /** When its plan would expire. */
+  readonly expiresAt?: string | null;
+  readonly mailboxExpiresAt?: string | null;
 }

@@ -5,6 +5,7 @@ import { HttpClient } from '../client/http.js';
 import type { CliContext } from '../context.js';
 import { exitCodes, type ExitCode } from '../exit-codes.js';
 import { Printer } from '../output/printer.js';
+import { safeText } from '../output/text.js';
 
 /** The run that a command belongs to: the world, and where its exit code goes. */
 export interface CommandRun {
@@ -47,10 +48,15 @@ export function apiCommand<Options extends CommonOptions>(
       const values = given.slice(0, -2) as readonly string[];
       const { context } = run;
       const server = await findServer(context, options);
-      const client = new ApiClient(new HttpClient(server, context.fetch));
+      const client = new ApiClient(new HttpClient(server, { ...context, note: noteFor(context) }));
       const printer = new Printer(context, options.json === true);
       run.exitCode = (await action({ context, options, client, printer }, ...values)) ?? exitCodes.ok;
     });
+}
+
+/** Why a request waits is told beside the answer. */
+function noteFor({ stderr }: CliContext): (text: string) => void {
+  return (text) => void stderr.write(`torcello: ${safeText(text)}\n`);
 }
 
 /** A noun with its verbs. */

@@ -3,7 +3,7 @@ import type { HistoryEntry } from '../client/views.js';
 import type { ExitCode } from '../exit-codes.js';
 import { deploymentLine, exitCodeOfDeployment, planTable } from '../output/deployment-text.js';
 import { safeText } from '../output/text.js';
-import { failureLines, watchAndTell } from '../watch/watch-deployment.js';
+import { failureLines, waiting, watchAndTell } from '../watch/watch-deployment.js';
 import { apiCommand, noun, type ActionWorld, type CommandRun, type CommonOptions } from './command-kit.js';
 import { watchTimeoutMs } from './environment.js';
 
@@ -24,10 +24,15 @@ export function deploymentCommand(run: CommandRun): Command {
     )
       .option('--watch', 'follow it to its end')
       .option('--watch-timeout <duration>', 'end the watch after this time, as 10m'),
-    apiCommand(run, 'events <deployment>', 'show the history of a deployment', async ({ client, printer }, id = '') => {
-      const events = await client.history(id);
-      printer.answer(events, () => events.map(eventLine));
-    }),
+    apiCommand(
+      run,
+      'history <deployment>',
+      'show the history of a deployment, which is the truth about it',
+      async ({ client, printer }, id = '') => {
+        const events = await client.history(id);
+        printer.answer(events, () => events.map(eventLine));
+      },
+    ).alias('events'),
   ]);
 }
 
@@ -59,16 +64,16 @@ async function list({ client, printer }: ActionWorld<CommonOptions>, name?: stri
 async function show({ client, printer, context, options }: ActionWorld<ShowOptions>, id = ''): Promise<ExitCode> {
   const timeoutMs = watchTimeoutMs(options.watchTimeout);
   const view = await client.deployment(id);
-  if (options.watch === true && view.state !== 'succeeded' && view.state !== 'failed' && view.state !== 'cancelled') {
+  if (options.watch === true && (view.state === 'queued' || view.state === 'running')) {
     return watchAndTell(context, client, id, { timeoutMs, printer });
   }
   const failures = printer.isJson ? [] : await failureLines(client, view);
-  const waitsFor = view.waitsFor ?? undefined;
+  const nowMs = context.clock.now();
   printer.answer(view, () => [
-    ...planTable(view.plans, context.clock.now()),
+    ...planTable(view.plans, nowMs),
     ...failures,
     deploymentLine(view),
-    ...(waitsFor === undefined ? [] : [safeText(`It waits for ${waitsFor}`)]),
+    ...waiting(view, nowMs),
   ]);
   return exitCodeOfDeployment(view);
 }

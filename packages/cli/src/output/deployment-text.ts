@@ -9,9 +9,14 @@ const endStates: ReadonlySet<string> = new Set([
   'failed',
   'expired',
   'cancelled',
+  'superseded',
   'interrupted',
   'refused',
+  'replaced',
 ]);
+
+/** States of silence: what is shown is only what was known last. */
+const silentStates: ReadonlySet<string> = new Set(['unknown', 'lost']);
 
 const columns: readonly Column[] = [
   { title: 'MACHINE' },
@@ -19,6 +24,7 @@ const columns: readonly Column[] = [
   { title: 'STEP' },
   { title: 'STATE' },
   { title: 'SINCE', align: 'right' },
+  { title: 'LAST PROOF', align: 'right' },
   { title: 'REASON' },
 ];
 
@@ -28,6 +34,22 @@ export function hasEnded(plan: PlanRow): boolean {
 
 export function hasFailed(plan: PlanRow): boolean {
   return hasEnded(plan) && plan.state !== 'succeeded';
+}
+
+/** Nothing was heard of it for long. */
+export function isSilent(plan: PlanRow): boolean {
+  return silentStates.has(plan.state);
+}
+
+/** The plans that count: of every machine and stage the last attempt. */
+export function currentPlans(plans: readonly PlanRow[]): readonly PlanRow[] {
+  const last = new Map<string, PlanRow>();
+  for (const plan of plans) {
+    const place = `${plan.machine.id}/${plan.stage}`;
+    const other = last.get(place);
+    if (other === undefined || (other.attempt ?? 1) <= (plan.attempt ?? 1)) last.set(place, plan);
+  }
+  return plans.filter((plan) => last.get(`${plan.machine.id}/${plan.stage}`) === plan);
 }
 
 export interface TableWindow {
@@ -74,7 +96,11 @@ export function planLine(plan: PlanRow): string {
     plan.state,
   ];
   const reason = plan.reason ?? undefined;
-  return safeText(`${parts.join(' ')}${reason === undefined ? '' : ` (${reason})`}`);
+  const proof = isSilent(plan) ? plan.evidence?.at : undefined;
+  const why = plan.why?.text;
+  const notes = [...(reason === undefined ? [] : [reason]), ...(proof === undefined ? [] : [`last proof ${proof}`])];
+  const line = `${parts.join(' ')}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`;
+  return safeText(why === undefined ? line : `${line}: ${why}`);
 }
 
 /** How a deployment stands, in one line. */
@@ -89,11 +115,12 @@ export function deploymentLine(view: DeploymentView): string {
 
 /** The exit code that tells how a deployment ended; an open one is fine so far. */
 export function exitCodeOfDeployment(view: DeploymentView): ExitCode {
-  if (view.state === 'cancelled') return exitCodes.cancelled;
+  if (view.state === 'cancelled' || view.state === 'superseded') return exitCodes.cancelled;
   if (view.state !== 'failed') return exitCodes.ok;
-  const failed = view.plans.filter(hasFailed);
+  const plans = currentPlans(view.plans);
+  const failed = plans.filter(hasFailed);
   if (failed.length > 0 && failed.every(({ state }) => state === 'expired')) return exitCodes.unreachable;
-  return view.plans.some(({ state }) => state === 'succeeded') ? exitCodes.someFailed : exitCodes.allFailed;
+  return plans.some(({ state }) => state === 'succeeded') ? exitCodes.someFailed : exitCodes.allFailed;
 }
 
 /** Output of a step for people, under a line that says whose it is and what was left out. */
@@ -113,11 +140,15 @@ export function outputText(output: OutputView, linesMax: number = Number.POSITIV
 function cells(plan: PlanRow, nowMs: number): readonly string[] {
   const sinceMs = parseInstant(plan.since);
   const age = sinceMs === undefined ? '' : formatAge(nowMs - sinceMs);
-  return [plan.machine.name, stageName(plan.stage), plan.step ?? '-', plan.state, age, plan.reason ?? ''];
+  const proofMs = hasEnded(plan) ? undefined : parseInstant(plan.evidence?.at);
+  const proof = proofMs === undefined ? '-' : `${formatAge(nowMs - proofMs)} ago`;
+  const attempt = plan.attempt !== undefined && plan.attempt > 1 ? ` (attempt ${plan.attempt})` : '';
+  const reason = plan.reason ?? plan.why?.text ?? '';
+  return [plan.machine.name, stageName(plan.stage) + attempt, plan.step ?? '-', plan.state, age, proof, reason];
 }
 
 /** A stage without the id of its service, `<service id>/<stage>`, which says nothing to people. */
-function stageName(stage: string): string {
+export function stageName(stage: string): string {
   return stage.slice(stage.indexOf('/') + 1);
 }
 
@@ -128,7 +159,7 @@ function choose(plans: readonly PlanRow[], rowsMax: number): readonly PlanRow[] 
 
 function urgency(plan: PlanRow): number {
   if (hasFailed(plan)) return 0;
-  if (plan.state === 'running') return 1;
+  if (plan.state === 'running' || isSilent(plan)) return 1;
   return hasEnded(plan) ? 3 : 2;
 }
 

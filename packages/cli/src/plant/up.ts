@@ -78,7 +78,7 @@ async function start(context: CliContext, settings: UpSettings, supervisor: Supe
     onEvent: (event) => noteDeath(event, settings.note),
   });
   const token = (await readFile(files.adminToken, 'utf8')).trim();
-  const client = new ApiClient(new HttpClient({ url: plane.api, token, foundIn: files.folder }, context.fetch));
+  const client = new ApiClient(new HttpClient({ url: plane.api, token, foundIn: files.folder }, context));
   const givesJoinLine = settings.transport === undefined || settings.allowSharedAgentLogin;
   const join = givesJoinLine ? await spareJoinLine(client) : null;
   return { api: plane.api, amqp: plane.transport, broker: plane.broker, token, join };

@@ -150,9 +150,8 @@ class QuickstartRun {
     });
     const token = (await readFile(this.#files.adminToken, 'utf8')).trim();
     const address = { url: plane.api, token, foundIn: this.#files.folder };
-    const patience = { clock: this.#context.clock, forMs: apiPatienceMs };
     this.#say(`API at ${plane.api}, broker at ${plane.broker}`);
-    return { plane, client: new ApiClient(new HttpClient(address, this.#context.fetch, patience)) };
+    return { plane, client: new ApiClient(new HttpClient(address, { ...this.#context, patienceMs: apiPatienceMs })) };
   }
 
   async #tell({ client }: Plant): Promise<void> {

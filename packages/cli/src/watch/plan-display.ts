@@ -2,9 +2,11 @@ import type { Clock, Timer } from '@torcello/platform';
 import picocolors from 'picocolors';
 import type { PlanRow } from '../client/views.js';
 import type { CliContext, TextSink } from '../context.js';
-import { hasEnded, hasFailed, planLine, planTable } from '../output/deployment-text.js';
+import { hasEnded, hasFailed, isSilent, planLine, planTable } from '../output/deployment-text.js';
 import { LiveRegion } from '../output/live-region.js';
+import { cut } from '../output/table.js';
 import { safeText } from '../output/text.js';
+import { waitingLines } from '../output/why-text.js';
 
 /** Shows how the plans of a deployment move on. */
 export interface PlanDisplay {
@@ -24,10 +26,11 @@ export function planDisplay(context: Pick<CliContext, 'clock' | 'env'>, sink: Te
 type Paint = (plan: PlanRow, line: string) => string;
 
 function paintFor(isColoured: boolean): Paint {
-  const { red, green, cyan } = picocolors.createColors(isColoured);
+  const { red, green, cyan, yellow } = picocolors.createColors(isColoured);
   return (plan, line) => {
     if (hasFailed(plan)) return red(line);
     if (hasEnded(plan)) return green(line);
+    if (isSilent(plan)) return yellow(line);
     return plan.state === 'running' ? cyan(line) : line;
   };
 }
@@ -86,10 +89,12 @@ class TableDisplay implements PlanDisplay {
     this.#isUrgent = false;
     if (this.#plans.size > 0) {
       const { columns, rows } = this.#sink;
-      const rowsMax = rows === undefined ? undefined : Math.max(1, rows - rowsKeptFree);
-      this.#region.draw(
-        planTable([...this.#plans.values()], this.#clock.now(), { widthMax: columns, rowsMax, paint: this.#paint }),
-      );
+      const plans = [...this.#plans.values()];
+      const nowMs = this.#clock.now();
+      const waiting = waitingLines(plans, nowMs).map((line) => cut(line, columns ?? Number.POSITIVE_INFINITY));
+      const rowsMax = rows === undefined ? undefined : Math.max(1, rows - rowsKeptFree - waiting.length);
+      const table = planTable(plans, nowMs, { widthMax: columns, rowsMax, paint: this.#paint });
+      this.#region.draw([...table, ...waiting]);
     }
     this.#drawIn(ageRedrawMs);
   }
@@ -104,7 +109,7 @@ class LineDisplay implements PlanDisplay {
   }
 
   plan(plan: PlanRow): void {
-    const what = `${plan.state} ${plan.step ?? ''}`;
+    const what = `${plan.state} ${plan.step ?? ''} ${plan.why?.code ?? ''}`;
     if (this.#shown.get(plan.planId) === what) return;
     this.#shown.set(plan.planId, what);
     this.#sink.write(`${planLine(plan)}\n`);

@@ -2,19 +2,26 @@ import type { ApiClient } from '../client/api-client.js';
 import type { DeploymentView } from '../client/views.js';
 import type { CliContext } from '../context.js';
 import { exitCodes, type ExitCode } from '../exit-codes.js';
-import { deploymentLine, exitCodeOfDeployment, hasFailed, outputText } from '../output/deployment-text.js';
+import {
+  currentPlans,
+  deploymentLine,
+  exitCodeOfDeployment,
+  hasFailed,
+  outputText,
+} from '../output/deployment-text.js';
 import type { Printer } from '../output/printer.js';
+import { safeText } from '../output/text.js';
+import { waitingLines, whyText } from '../output/why-text.js';
 import { deploymentEvents } from './deployment-events.js';
 import { planDisplay, silentDisplay } from './plan-display.js';
+import { untilStopped, type CutShort } from './until-stopped.js';
 
 export interface WatchOptions {
   /** The watch ends after this time, the deployment does not. Default: no end. */
   readonly timeoutMs?: number | undefined;
 }
 
-type WatchEnd =
-  | { readonly why: 'finished'; readonly view: DeploymentView }
-  | { readonly why: 'timedOut' | 'interrupted' };
+type WatchEnd = { readonly why: 'finished'; readonly view: DeploymentView } | { readonly why: CutShort };
 
 const failedStepLinesMax = 10;
 const failedStepBytesMax = 8_192;
@@ -31,27 +38,31 @@ export async function watchAndTell(
   const { printer } = options;
   const end = await follow(context, client, deploymentId, options);
   if (end.why === 'finished') {
-    await tellEnd(client, end.view, printer);
+    await tellEnd(client, end.view, { printer, nowMs: context.clock.now() });
     return exitCodeOfDeployment(end.view);
   }
-  const view = await client.deployment(deploymentId);
-  printer.answer(view, () => [
+  const view = await client.deployment(deploymentId).catch(() => undefined);
+  printer.answer(view ?? { id: deploymentId }, () => [
     `${end.why === 'timedOut' ? 'The watch timed out' : 'The watch was interrupted'}; the deployment goes on.`,
-    ...waiting(view),
+    ...(view === undefined ? [] : waiting(view, context.clock.now())),
     `Watch it again: torcello deployment show ${deploymentId} --watch`,
   ]);
   return end.why === 'timedOut' ? exitCodes.watchTimedOut : exitCodes.interrupted;
 }
 
 /** How a finished deployment ended, with the last lines of the steps that failed. */
-export async function tellEnd(client: ApiClient, view: DeploymentView, printer: Printer): Promise<void> {
+async function tellEnd(
+  client: ApiClient,
+  view: DeploymentView,
+  { printer, nowMs }: { readonly printer: Printer; readonly nowMs: number },
+): Promise<void> {
   const failures = printer.isJson ? [] : await failureLines(client, view);
-  printer.answer(view, () => [...failures, deploymentLine(view), ...waiting(view)]);
+  printer.answer(view, () => [...failures, deploymentLine(view), ...waiting(view, nowMs)]);
 }
 
 /** The last lines of every failed step, of the first few machines. */
 export async function failureLines(client: ApiClient, view: DeploymentView): Promise<readonly string[]> {
-  const failed = view.plans.filter(hasFailed);
+  const failed = currentPlans(view.plans).filter(hasFailed);
   const lines: string[] = [];
   for (const plan of failed.slice(0, failedPlansShownMax)) {
     const step = plan.steps?.find(({ state }) => state !== 'succeeded')?.name ?? plan.step ?? undefined;
@@ -64,9 +75,12 @@ export async function failureLines(client: ApiClient, view: DeploymentView): Pro
   return left > 0 ? [...lines, `… and ${left} more failed; torcello logs ${view.id} shows all`] : lines;
 }
 
-function waiting(view: DeploymentView): readonly string[] {
+/** What the deployment waits for, and its plans. */
+export function waiting(view: DeploymentView, nowMs: number): readonly string[] {
+  const why = view.why ?? undefined;
   const waitsFor = view.waitsFor ?? undefined;
-  return waitsFor === undefined ? [] : [`It waits for ${waitsFor}`];
+  const whole = why !== undefined ? whyText(why, nowMs) : waitsFor === undefined ? [] : [`It waits for ${waitsFor}`];
+  return [...whole.map((line) => safeText(line)), ...waitingLines(view.plans, nowMs)];
 }
 
 async function follow(
@@ -75,33 +89,22 @@ async function follow(
   deploymentId: string,
   options: WatchOptions & { readonly printer: Printer },
 ): Promise<WatchEnd> {
-  const ending = new AbortController();
-  let why: 'timedOut' | 'interrupted' = 'interrupted';
-  const unlisten = context.signals.listen(() => ending.abort());
-  const timer =
-    options.timeoutMs === undefined
-      ? undefined
-      : context.clock.after(options.timeoutMs, () => {
-          why = 'timedOut';
-          ending.abort();
-        });
   const display = options.printer.isJson ? silentDisplay : planDisplay(context, context.stdout);
   try {
-    const events = deploymentEvents(client.http, deploymentId, { clock: context.clock, signal: ending.signal });
-    for await (const event of events) {
-      if (event.type === 'plan') display.plan(event.plan);
-      if (event.type === 'report') display.note(event.text);
-      if (event.type !== 'finished') continue;
-      for (const plan of event.view.plans) display.plan(plan);
-      return { why: 'finished', view: event.view };
-    }
-    return { why: 'finished', view: await client.deployment(deploymentId) };
-  } catch (error) {
-    if (!ending.signal.aborted) throw error;
-    return { why };
+    const { result, end } = await untilStopped(context, options.timeoutMs, async (signal) => {
+      for await (const event of deploymentEvents(client.http, deploymentId, { clock: context.clock, signal })) {
+        if (event.type === 'plan') display.plan(event.plan);
+        if (event.type === 'report') display.note(event.text);
+        if (event.type === 'away') display.note('The API is away; the watch goes on when it is back');
+        if (event.type !== 'finished') continue;
+        for (const plan of event.view.plans) display.plan(plan);
+        return event.view;
+      }
+      return client.deployment(deploymentId, signal);
+    });
+    if (result !== undefined) return { why: 'finished', view: result };
+    return { why: end === 'timedOut' ? 'timedOut' : 'interrupted' };
   } finally {
     display.close();
-    timer?.cancel();
-    unlisten();
   }
 }

@@ -1,0 +1,67 @@
+import type { PlanRow, WhyView } from '../client/views.js';
+import { formatAge, parseInstant, safeText } from './text.js';
+
+/** What something waits for, since when, until when, what it is known from, and the command that changes it. */
+export function whyText(why: WhyView, nowMs: number): readonly string[] {
+  const evidence = evidenceText(why.evidence);
+  const cure = why.cure ?? undefined;
+  return [
+    safeText(`${why.text}${spanText(why, nowMs)} [${why.code}]`),
+    ...(evidence === undefined ? [] : [safeText(`  known from: ${evidence}`)]),
+    ...(cure === undefined ? [] : [safeText(`  try: ${cure}`)]),
+  ];
+}
+
+const causesShownMax = 3;
+
+/** What plans wait for, one line a cause: how many, for what, since when, and what changes it. */
+export function waitingLines(plans: readonly PlanRow[], nowMs: number): readonly string[] {
+  const byCode = groupByCode(waitingPlans(plans));
+  return [...byCode.values()].slice(0, causesShownMax).map((group) => {
+    const [first] = group;
+    if (first === undefined) return '';
+    const { why, plan } = first;
+    const who = group.length === 1 ? plan.machine.name : `${plan.machine.name} and ${group.length - 1} more`;
+    const cure = why.cure ?? undefined;
+    return safeText(`${who}: ${why.text}${spanText(why, nowMs)}${cure === undefined ? '' : `; try: ${cure}`}`);
+  });
+}
+
+interface Waiting {
+  readonly plan: PlanRow;
+  readonly why: WhyView;
+}
+
+function waitingPlans(plans: readonly PlanRow[]): readonly Waiting[] {
+  return plans.flatMap((plan) => (plan.why === undefined || plan.why === null ? [] : [{ plan, why: plan.why }]));
+}
+
+function groupByCode(waiting: readonly Waiting[]): ReadonlyMap<string, readonly Waiting[]> {
+  const groups = new Map<string, Waiting[]>();
+  for (const item of waiting) groups.set(item.why.code, [...(groups.get(item.why.code) ?? []), item]);
+  return groups;
+}
+
+function spanText({ since, until }: WhyView, nowMs: number): string {
+  const sinceMs = parseInstant(since);
+  const parts = [
+    ...(sinceMs === undefined ? [] : [`for ${formatAge(nowMs - sinceMs)}, since ${since ?? ''}`]),
+    ...(until === undefined || until === null ? [] : [`until ${until}`]),
+  ];
+  return parts.length === 0 ? '' : ` (${parts.join('; ')})`;
+}
+
+/** `at` is the instant that every evidence has; the rest of it is told as it is. */
+function evidenceText(evidence: unknown): string | undefined {
+  if (evidence === undefined || evidence === null) return undefined;
+  if (typeof evidence === 'string') return evidence;
+  const { at, becomesUnknownAt, ...more } = evidence as Readonly<Record<string, unknown>>;
+  const parts = [
+    ...(typeof at === 'string' ? [`last proof ${at}`] : []),
+    ...(typeof becomesUnknownAt === 'string' ? [`unknown from ${becomesUnknownAt}`] : []),
+    ...Object.entries(more).map(
+      ([name, value]) => `${name} ${typeof value === 'string' ? value : JSON.stringify(value)}`,
+    ),
+  ];
+  return parts.length === 0 ? undefined : parts.join(', ');
+}

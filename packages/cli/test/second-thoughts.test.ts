@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { PlanRow } from '../src/client/views.js';
+import { exitCodeOfDeployment, planLine, planTable } from '../src/output/deployment-text.js';
+import { waitingLines } from '../src/output/why-text.js';
+import { fakeApi, torcello, type Route } from './support.js';
+
+const since = '2026-01-01T00:00:00.000Z';
+const nowMs = Date.parse(since) + 90_000;
+const waits = {
+  code: 'waiting-machine-never-joined',
+  text: 'machine web-1 has never joined',
+  since,
+  until: '2026-01-06T00:00:00.000Z',
+  cure: 'torcello machine join-line shop web-1',
+};
+
+function plan(name: string, state: string, more: Partial<PlanRow> = {}): PlanRow {
+  const machine = { id: name, name, role: 'web', index: 0 };
+  return { planId: `plan-${name}-${more.attempt ?? 1}`, machine, stage: 's/web', state, since, ...more };
+}
+
+const view = {
+  id: 'd1',
+  environmentId: 'e1',
+  environmentName: 'shop',
+  action: 'deploy',
+  state: 'failed',
+  acceptedAt: since,
+  plans: [],
+} as const;
+const environment = {
+  id: 'e1',
+  name: 'shop',
+  services: [
+    { '?': { id: 's1', type: 'io.torcello.HelloWeb/1.0.0' } },
+    { '?': { id: 's2', type: 'io.torcello.Other/1.0.0' } },
+  ],
+};
+const fixed = { id: 'p2', fully_qualified_name: 'io.torcello.HelloWeb', version: '1.0.1', created: since };
+
+const routes: Readonly<Record<string, Route>> = {
+  'GET /v1/environments': () => ({ environments: [environment] }),
+  'GET /v1/environments/e1': () => environment,
+  'GET /v1/environments/e1/sessions': () => ({ sessions: [{ id: 's9', state: 'opened', hasChanges: true }] }),
+  'GET /v1/catalog/packages': () => ({ packages: [fixed] }),
+  'GET /v1/deployments/d1': () => view,
+  'POST /v1/deployments/d1/resume': () => ({}),
+  'POST /v1/environments/e1/sessions/s9/deploy': (_, response) => {
+    response.writeHead(200, { 'x-torcello-deployment': 'd1' }).end();
+  },
+};
+
+test('a silent machine is shown with the time of its last proof, never as running', () => {
+  const lost = plan('web-1', 'lost', { step: 'start', evidence: { at: '2026-01-01T00:01:00.000Z' } });
+  assert.equal(planLine(lost), `${since} web-1 web start lost (last proof 2026-01-01T00:01:00.000Z)`);
+  const [title, row] = planTable([lost], nowMs);
+  assert.match(title ?? '', /SINCE {2}LAST PROOF/);
+  assert.match(row ?? '', /lost +1m 30s +30s ago$/);
+});
+
+test('what waits says why, since when, until when, and what changes it', () => {
+  const plans = [
+    plan('web-1', 'stored', { why: waits }),
+    plan('web-2', 'stored', { why: waits }),
+    plan('web-3', 'running'),
+  ];
+  assert.equal(planLine(plans[0] ?? plan('', '')), `${since} web-1 web stored: ${waits.text}`);
+  assert.deepEqual(waitingLines(plans, nowMs), [
+    `web-1 and 1 more: ${waits.text} (for 1m 30s, since ${since}; until ${waits.until}); try: ${waits.cure}`,
+  ]);
+});
+
+test('of several attempts the last one decides the exit code', () => {
+  const plans = [plan('web-1', 'expired'), plan('web-1', 'succeeded', { attempt: 2 }), plan('web-2', 'failed')];
+  assert.equal(exitCodeOfDeployment({ ...view, plans }), 2);
+  assert.match(planTable(plans, nowMs)[2] ?? '', /^web-1 +web \(attempt 2\)/);
+  assert.equal(exitCodeOfDeployment({ ...view, state: 'superseded' }), 5);
+});
+
+test('why tells the cause, its evidence and its cure', async () => {
+  const evidence = { at: since, becomesUnknownAt: '2026-01-01T00:00:20.000Z', missed: 3 };
+  const why = [{ ...waits, evidence }];
+  await using api = await fakeApi({
+    'GET /v1/why/plan1': () => ({ id: 'plan1', kind: 'plan', name: 'web-1 web', state: 'stored', why }),
+    'GET /v1/why/e1': () => ({ id: 'e1', kind: 'environment', why: null }),
+  });
+  const result = await torcello(['why', 'plan1'], api);
+  assert.equal(result.exitCode, 0, result.stderr);
+  const [head, cause, known, cure] = result.stdout.split('\n');
+  assert.equal(head, 'plan web-1 web: stored');
+  assert.match(cause ?? '', /^machine web-1 has never joined \(for .* \[waiting-machine-never-joined\]$/);
+  assert.equal(known, `  known from: last proof ${since}, unknown from ${evidence.becomesUnknownAt}, missed 3`);
+  assert.equal(cure, `  try: ${waits.cure}`);
+  assert.equal((await torcello(['why', 'e1'], api)).stdout, 'environment e1\nIt waits for nothing.\n');
+});
+
+test('resume names the services whose package was corrected', async () => {
+  await using api = await fakeApi(routes);
+  const result = await torcello(['resume', 'd1', '--package', 'io.torcello.HelloWeb@1.0.1', '--json'], api);
+  assert.equal(result.exitCode, 0, result.stderr);
+  const sent = api.seen.at(-1);
+  assert.deepEqual(JSON.parse(sent?.body.toString() ?? ''), { packages: { s1: 'p2' } });
+  assert.equal((await torcello(['resume', 'd1'], api)).exitCode, 0);
+  assert.deepEqual(JSON.parse(api.seen.at(-1)?.body.toString() ?? ''), {});
+  const stranger = await torcello(['resume', 'd1', '--package', 'io.torcello.Nothing@1'], api);
+  assert.equal(stranger.exitCode, 1);
+  assert.equal(api.seen.at(-1)?.method, 'GET');
+});
+
+test('deploy hands over how it is rolled out, and nothing when nothing was asked', async () => {
+  await using api = await fakeApi(routes);
+  const flags = ['--deliver-within', '5d', '--supersedes', 'nightly', '--batch', '20%', '--max-failures', '2'];
+  assert.equal((await torcello(['deploy', 'shop', ...flags], api)).exitCode, 0);
+  assert.deepEqual(JSON.parse(api.seen.at(-1)?.body.toString() ?? ''), {
+    deliverWithinMs: 432_000_000,
+    supersedes: 'nightly',
+    batch: '20%',
+    maxFailures: 2,
+  });
+  assert.equal((await torcello(['deploy', 'shop', '--batch', '5'], api)).exitCode, 0);
+  assert.deepEqual(JSON.parse(api.seen.at(-1)?.body.toString() ?? ''), { batch: 5 });
+  assert.equal((await torcello(['deploy', 'shop'], api)).exitCode, 0);
+  assert.equal(api.seen.at(-1)?.body.length, 0);
+  for (const wrong of [
+    ['--batch', '0'],
+    ['--batch', '120%'],
+    ['--max-failures', 'x'],
+    ['--deliver-within', 'soon'],
+  ])
+    assert.equal((await torcello(['deploy', 'shop', ...wrong], api)).exitCode, 1, wrong.join(' '));
+});
+
+test('deploy --plan shows the order and who is off, and deploys nothing', async () => {
+  const stages = [
+    { name: 's/web#1', needs: [], machines: [{ name: 'web-1', state: 'online', expiresAt: since }] },
+    { name: 's/web#2', needs: ['s/web#1'], machines: [{ name: 'web-2', state: 'never joined', expiresAt: since }] },
+  ];
+  await using api = await fakeApi({ ...routes, 'GET /v1/environments/e1/plan': () => ({ stages }) });
+  const result = await torcello(['deploy', 'shop', '--plan', '--batch', '1'], api);
+  assert.equal(result.exitCode, 0, result.stderr);
+  assert.equal(
+    result.stdout,
+    [
+      'ORDER  STAGE  AFTER  MACHINE  STATE         LAST HEARD  EXPIRES',
+      `    1  web#1  -      web-1    online        -           ${since}`,
+      `    2  web#2  web#1  web-2    never joined  -           ${since}`,
+      '2 machines in 2 stages',
+      'Off now, their plans wait: web-2',
+      '',
+    ].join('\n'),
+  );
+  assert.equal(api.seen.at(-1)?.query.get('session'), 's9');
+  assert.equal(api.seen.at(-1)?.query.get('batch'), '1');
+  assert.ok(api.calls().every((call) => call.startsWith('GET')));
+});
+
+test('mailboxes and dead letters are listed, and each verb asks its own route', async () => {
+  const mailbox = {
+    name: 'mailbox-m1',
+    state: 'open',
+    machine: { id: 'm1', name: 'web-1' },
+    environment: 'shop',
+    lastContactAt: since,
+    expiresAt: waits.until,
+    waiting: 1,
+    letters: [{ planId: 'plan1', deploymentId: 'd1', state: 'stored', since }],
+    why: waits,
+  };
+  const letter = { id: 'x1', source: 'results', reason: 'no JSON', attempts: 5, at: since, bytes: 12 };
+  await using api = await fakeApi({
+    'GET /v1/mailboxes': () => ({ mailboxes: [mailbox] }),
+    'GET /v1/mailboxes/mailbox-m1': () => mailbox,
+    'POST /v1/mailboxes/mailbox-m1/redeliver': () => ({ redelivered: 1 }),
+    'DELETE /v1/mailboxes/mailbox-m1': () => undefined,
+    'GET /v1/dead-letters': () => ({ deadLetters: [letter] }),
+    'POST /v1/dead-letters/x1/requeue': () => ({}),
+    'DELETE /v1/dead-letters/x1': () => undefined,
+  });
+  const table: readonly (readonly [readonly string[], RegExp])[] = [
+    [['mailbox', 'list'], /^mailbox-m1 {2}web-1 {4}shop {9}open {7}1 .* ago {2}2026-01-06/m],
+    [
+      ['mailbox', 'show', 'mailbox-m1'],
+      /^mailbox-m1 of web-1 in shop: open\nlast contact .*\n.*\n {2}try: .*\nPLAN .*\nplan1 /,
+    ],
+    [['mailbox', 'redeliver', 'mailbox-m1'], /^Redelivered what was in mailbox-m1: 1 plan$/m],
+    [['mailbox', 'delete', 'mailbox-m1'], /^Deleted mailbox-m1$/m],
+    [['deadletter', 'list'], /^x1 {2}results {2}2026-01-01T00:00:00.000Z {9}5 {2}12 B {2}no JSON$/m],
+    [['deadletter', 'requeue', 'x1'], /^Requeued x1$/m],
+    [['deadletter', 'discard', 'x1'], /^Discarded x1$/m],
+  ];
+  for (const [args, told] of table) {
+    const result = await torcello(args, api);
+    assert.equal(result.exitCode, 0, result.stderr);
+    assert.match(result.stdout, told);
+  }
+});

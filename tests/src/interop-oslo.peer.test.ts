@@ -14,8 +14,12 @@ async function overRabbitMq(): Promise<readonly Meeting[]> {
   after(() => rabbit.stop());
   const [transient, quorum] = [rabbit.url(await rabbit.freshVhost()), rabbit.url(await rabbit.freshVhost())];
   return [
-    { name: 'RabbitMQ, as oslo declares', url: `${transient}?amqp_durable_queues=false`, pythonUrl: transient },
-    { name: 'RabbitMQ, as we declare', url: quorum, pythonUrl: `${quorum}?rabbit_quorum_queue=true` },
+    {
+      name: 'RabbitMQ, as oslo declares',
+      url: `${transient}?amqp_durable_queues=false`,
+      pythonUrl: asRabbit(transient),
+    },
+    { name: 'RabbitMQ, as we declare', url: quorum, pythonUrl: asRabbit(`${quorum}?rabbit_quorum_queue=true`) },
   ];
 }
 
@@ -25,5 +29,9 @@ async function overOurs(): Promise<Meeting> {
   after(() => broker.stop());
   const { port } = await broker.listen({ host: '127.0.0.1', port: 0 });
   const url = `amqp://guest:guest@127.0.0.1:${port}/`;
-  return { name: 'our broker', url: `${url}?amqp_durable_queues=false`, pythonUrl: url };
+  return { name: 'our broker', url: `${url}?amqp_durable_queues=false`, pythonUrl: asRabbit(url) };
+}
+
+function asRabbit(url: string): string {
+  return url.replace('amqp:', 'rabbit:');
 }

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { execFileSync } from 'node:child_process';
 import { amqp091Driver } from '@torcello/driver-amqp091';
+import { amqp10Driver } from '@torcello/driver-amqp10';
 import {
   connect,
   isMessagingError,
@@ -23,7 +24,7 @@ import { run, type Running } from '@torcello/test-support';
 /** One broker, and how both sides reach it so that they declare the same topology. */
 export interface Meeting {
   readonly name: string;
-  /** For oslo.messaging. */
+  /** For oslo.messaging, where `rabbit:` means AMQP 0-9-1 and `amqp:` AMQP 1.0. */
   readonly pythonUrl: string;
   /** For us. */
   readonly url: string;
@@ -241,9 +242,9 @@ async function tellPython(meeting: Meeting): Promise<void> {
 }
 
 function join(meeting: Meeting): Promise<Transport> {
-  return connect(meeting.url, { drivers: [amqp091Driver()] });
+  return connect(meeting.url, { drivers: [amqp091Driver(), amqp10Driver()] });
 }
 
 function startPeer(role: string, meeting: Meeting, topic: string): Running {
-  return run(python, [script, role, meeting.pythonUrl.replace('amqp:', 'rabbit:'), topic]);
+  return run(python, [script, role, meeting.pythonUrl, topic]);
 }

@@ -62,7 +62,8 @@ export class ReplySender {
     const { random } = this.#transport;
     const blank = { messageId: to.messageId, result: null, failure: undefined, isEnding: true, isAccepted: false };
     // Every attempt carries an id of its own, as oslo's servers do it.
-    const wired = this.#transport.wire.reply({ ...blank, ...reply, uniqueId: hexId(random) });
+    const own = { uniqueId: hexId(random), monitorMs: to.monitorMs };
+    const wired = this.#transport.wire.reply({ ...blank, ...reply, ...own });
     const message: OutgoingMessage = { ...wired, ifNobody: 'fail' };
     try {
       // The caller's table of waiting calls drops a second copy.

@@ -50,7 +50,10 @@ export const amqp1Wire: Wire = {
     };
     const properties = { correlationId: messageId };
     if (rest.progressAt !== undefined) return text(encodeBare({ response: result ?? null }), properties, headers);
-    if (!isEnding) return { body: new Uint8Array(), bodyAs: 'nothing', properties, headers, persistent: false };
+    if (!isEnding) {
+      const beat = { body: new Uint8Array(), bodyAs: 'nothing', properties, headers, persistent: false } as const;
+      return rest.monitorMs === undefined ? beat : { ...beat, expiresMs: rest.monitorMs };
+    }
     return text(encodeBare(failure === undefined ? { response: result ?? null } : { failure }), properties, headers);
   },
   readReply,

@@ -12,7 +12,7 @@ export type WireMessage = Pick<
 export type OutgoingReply = Reply & {
   readonly uniqueId: string;
   /** For signs of life: how long the caller waits for the next one. */
-  readonly monitorMs: number | undefined;
+  readonly monitorMs?: number | undefined;
 };
 
 /**

@@ -1,14 +1,17 @@
 import { amqp091Driver } from '@torcello/driver-amqp091';
 import os from 'node:os';
 import process from 'node:process';
+import { isForMurano, runMuranoProgram } from './murano/program.js';
 import { runProgram } from './program.js';
 
 /** The agent's process: everything that it takes from the world outside comes in here. */
 const stop = new AbortController();
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
 
-void runProgram({
-  words: process.argv.slice(2),
+const words = process.argv.slice(2);
+const run = isForMurano(words) ? runMuranoProgram : runProgram;
+void run({
+  words,
   environment: { ...process.env, HOME: process.env['HOME'] ?? os.homedir() },
   hostname: os.hostname(),
   nodePath: process.execPath,

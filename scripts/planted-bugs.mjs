@@ -1,0 +1,115 @@
+/**
+ * `npm run planted-bugs`: applies one small bug at a time to a copy of the checkout and runs the tests that must see it.
+ * Ends with exit code 0 only if every bug turned a test red. Arguments choose bugs by their name.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { root } from './lib/run.mjs';
+
+/** `find` must stand exactly once in the file; `tests` are run with the bug and must fail. */
+const bugs = [
+  {
+    name: 'drop the epoch check',
+    file: 'packages/api/src/deployments/appends.ts',
+    find: 'row === undefined || row.epoch !== request.epoch',
+    plant: 'row === undefined',
+    tests: ['packages/api/test'],
+  },
+  {
+    name: 'apply a result twice',
+    file: 'packages/api/src/inbox/results.ts',
+    find: 'if (inserted !== undefined) await applyResult',
+    plant: 'if (inserted !== undefined || true) await applyResult',
+    tests: ['packages/api/test'],
+  },
+  {
+    name: 'lease on the wall clock',
+    file: 'packages/api/src/deployments/leases.ts',
+    find: 'this.#endsAtMs.set(deploymentId, this.#clock.monotonicMs() + this.termMs)',
+    plant: 'this.#endsAtMs.set(deploymentId, this.#clock.now() + this.termMs)',
+    tests: ['packages/api/test'],
+  },
+  {
+    name: 'ignore a return',
+    file: 'packages/driver-amqp091/src/publisher.ts',
+    find: "else if (method.name === 'basic.return') this.#onReturn(command as ContentCommand, method);",
+    plant: "else if (method.name === 'basic.return') return;",
+    tests: ['tests/src/conformance-embedded.test.ts'],
+  },
+  {
+    name: 'skip the fdatasync of the journal',
+    file: 'packages/agent/src/journal-disk.ts',
+    find: 'sync: () => handle.datasync(),',
+    plant: 'sync: () => Promise.resolve(),',
+    tests: ['packages/agent/test'],
+  },
+  {
+    name: 'forget a stage that others need',
+    file: 'packages/contracts/src/deployment.ts',
+    find: '.filter((stage) => stage.needs.every((need) => holds(state, stageNamed(state, need))))',
+    plant: '.filter(() => true)',
+    tests: ['packages/contracts/test'],
+  },
+  {
+    name: 'resume from the start',
+    file: 'packages/contracts/src/deployment.ts',
+    find: 'return point === undefined ? intent : { ...intent, fromStep: point.step };',
+    plant: 'return point === undefined ? intent : intent;',
+    tests: ['packages/contracts/test'],
+  },
+  {
+    name: 'let a late answer replace the first end',
+    file: 'packages/contracts/src/deployment.ts',
+    find: 'isOpen(plan) ? { ...plan, outcome: event.outcome, failedStep: event.failedStep } : plan,',
+    plant: '({ ...plan, outcome: event.outcome, failedStep: event.failedStep }),',
+    tests: ['packages/contracts/test'],
+  },
+];
+
+const wanted = process.argv.slice(2);
+const copy = mkdtempSync(path.join(tmpdir(), 'torcello-bugs-'));
+sh('git', ['clone', '-q', root, copy], root);
+// Not a link to ours: the packages' links in there would lead back to the sound code.
+sh('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--silent'], copy);
+let survivors = 0;
+for (const bug of bugs.filter(({ name }) => wanted.length === 0 || wanted.some((word) => name.includes(word)))) {
+  const red = redTests(bug);
+  if (red.length === 0) survivors += 1;
+  console.log(`${red.length === 0 ? 'SURVIVED' : 'caught  '} ${bug.name}${red.length === 0 ? '' : `: ${red[0]}`}`);
+}
+rmSync(copy, { recursive: true, force: true });
+console.log(`${bugs.length} bugs, ${survivors} survived`);
+process.exitCode = survivors === 0 ? 0 : 1;
+
+/** Names of the tests that fail with the bug in place. */
+function redTests({ file, find, plant, tests, name }) {
+  const target = path.join(copy, file);
+  const text = readFileSync(target, 'utf8');
+  if (text.split(find).length !== 2) throw new Error(`${name}: its place stands not exactly once in ${file}`);
+  writeFileSync(target, text.replace(find, plant));
+  const files = tests.flatMap((place) => (place.endsWith('.ts') ? [place] : listTests(place)));
+  const args = [
+    '--import',
+    'tsx',
+    '--conditions=source',
+    '--test',
+    '--test-timeout=120000',
+    '--test-reporter=tap',
+    ...files,
+  ];
+  const { stdout } = spawnSync(process.execPath, args, { cwd: copy, encoding: 'utf8', maxBuffer: 256 * 1024 * 1024 });
+  writeFileSync(target, text);
+  return [...stdout.matchAll(/^\s*not ok \d+ - (.*)$/gm)].map(([, test]) => test);
+}
+
+function listTests(folder) {
+  const { stdout } = spawnSync('git', ['ls-files', folder], { cwd: copy, encoding: 'utf8' });
+  return stdout.split('\n').filter((file) => file.endsWith('.test.ts') && !file.endsWith('.peer.test.ts'));
+}
+
+function sh(command, args, cwd) {
+  const { status } = spawnSync(command, args, { cwd, stdio: ['ignore', 2, 2] });
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')} failed`);
+}

@@ -4,6 +4,7 @@ import { agentCommand } from './commands/agent.js';
 import { cancelCommand } from './commands/cancel.js';
 import type { CommandRun } from './commands/command-kit.js';
 import { deadLetterCommand } from './commands/deadletter.js';
+import { contractCommand } from './commands/contract.js';
 import { deployCommand } from './commands/deploy.js';
 import { deploymentCommand } from './commands/deployment.js';
 import { environmentCommand } from './commands/environment.js';
@@ -40,6 +41,7 @@ export function torcelloProgram(run: CommandRun): Command {
     mailboxCommand(run),
     deadLetterCommand(run),
     agentCommand(run),
+    contractCommand(run),
     programCommand(run, 'api', 'run the API alone'),
     programCommand(run, 'conductor', 'run a conductor alone'),
     programCommand(run, 'broker', 'run the embedded broker alone'),

@@ -21,25 +21,27 @@ const answered = [
   plan('web-3', { state: 'succeeded', cancel: 'finishedBefore' }),
 ];
 const silent = plan('web-4', { state: 'unknown', cancel: 'unknown', evidence: { at: since } });
+const slow = plan('web-4', { state: 'running', cancel: 'unknown' });
 const back = plan('web-4', { state: 'cancelled', cancel: 'neverStarted' });
 
 function view(state: string, plans: readonly unknown[]): Readonly<Record<string, unknown>> {
-  return { id: 'd1', environmentId: 'e1', environmentName: 'shop', action: 'deploy', state, acceptedAt: since, plans };
+  const stages = [
+    { name: 's/web', state: 'open' },
+    { name: 's/db', state: 'waiting', notStarted: ['db-1'] },
+  ];
+  const about = { id: 'd1', environmentId: 'e1', environmentName: 'shop', action: 'deploy', acceptedAt: since };
+  return { ...about, state, stages, plans };
 }
 
 /** The views of the API, one after the other; the last one stays. */
 function cancellable(views: readonly unknown[]): Readonly<Record<string, Route>> {
   let asked = 0;
-  const machines = ['m-web-1', 'm-web-2', 'm-web-3', 'm-web-4', 'm-db-1'];
-  const accepted = { type: 'accepted', action: 'deploy', stages: [{ name: 's/web', needs: [], machines }] };
   return {
     'POST /v1/deployments/d1/cancel': () => ({}),
     'GET /v1/deployments/d1': () => {
       asked += 1;
       return views[Math.min(asked, views.length) - 1];
     },
-    'GET /v1/deployments/d1/events': () => ({ events: [{ n: 0, at: since, event: accepted }] }),
-    'GET /v1/environments/e1/machines': () => ({ machines: [{ id: 'm-db-1', name: 'db-1' }] }),
   };
 }
 
@@ -52,8 +54,8 @@ const lines = [
 test('cancel waits for the answers and tells one line a machine, also of those without a plan', async () => {
   await using api = await fakeApi(
     cancellable([
-      view('running', [silent]),
-      view('cancelled', [...answered, silent]),
+      view('waiting', [silent]),
+      view('cancelled', [...answered, slow]),
       view('cancelled', [...answered, back]),
     ]),
   );
@@ -62,7 +64,7 @@ test('cancel waits for the answers and tells one line a machine, also of those w
   assert.deepEqual(result.stdout.trimEnd().split('\n'), [
     ...lines,
     'web-4: never started',
-    'db-1: never started (no plan was sent)',
+    'db-1 db: never started (no plan was sent)',
     'Deployment d1 (deploy of shop): cancelled',
   ]);
   const sent = api.seen.find(({ method }) => method === 'POST');
@@ -78,6 +80,14 @@ test('what is still unknown is told with its last proof, and that it settles by 
     `web-4: unknown until it is back (last proof ${since})`,
   ]);
   assert.match(result.stdout, /Open answers settle by themselves: torcello deployment show d1\n$/);
+});
+
+test('a machine that is known to be away is not waited for', async () => {
+  await using api = await fakeApi(cancellable([view('cancelled', [...answered, silent])]));
+  const result = await torcello(['cancel', 'd1'], api);
+  assert.equal(result.exitCode, 5, result.stderr);
+  assert.equal(api.calls().filter((call) => call === 'GET /v1/deployments/d1').length, 1);
+  assert.match(result.stdout, /^web-4: unknown until it is back/m);
 });
 
 test('with --json the answers are one value', async () => {

@@ -155,6 +155,39 @@ test('deploy --plan shows the order and who is off, and deploys nothing', async 
   assert.ok(api.calls().every((call) => call.startsWith('GET')));
 });
 
+test('what a roll-out that was stopped did not start is named', async () => {
+  const stages = [
+    { name: 's/web#1', state: 'ended' },
+    { name: 's/web#2', state: 'waiting', notStarted: ['web-3', 'web-4'], why: { ...waits, text: 'too many failed' } },
+  ];
+  const stopped = { ...view, stages, leftAlone: ['db-1: lost'] };
+  await using api = await fakeApi({ 'GET /v1/deployments/d1': () => stopped });
+  const result = await torcello(['deployment', 'show', 'd1'], api);
+  assert.equal(result.exitCode, 3);
+  assert.match(result.stdout, /^Not started in web#2: web-3, web-4: too many failed; try: torcello machine join-line/m);
+  assert.match(result.stdout, /^Left alone: db-1: lost$/m);
+});
+
+test('a machine is named by environment and name, or by its id alone', async () => {
+  const id = 'a'.repeat(32);
+  const removed: string[] = [];
+  await using api = await fakeApi({
+    ...routes,
+    'GET /v1/environments/e1/machines': () => ({ machines: [{ id: 'm1', name: 'web-1' }] }),
+    'DELETE /v1/machines/m1': () => void removed.push('m1'),
+    [`DELETE /v1/machines/${id}`]: () => ({ endedPlans: [removed.push(id)] }),
+    [`POST /v1/machines/${id}/join-line`]: () => ({ joinLine: 'tcjoin1.x' }),
+  });
+  assert.equal((await torcello(['machine', 'delete', 'shop', 'web-1'], api)).stdout, 'Deleted web-1\n');
+  assert.match(
+    (await torcello(['machine', 'delete', id], api)).stdout,
+    /^Deleted a+; open plans of it that ended: 1$/m,
+  );
+  assert.equal((await torcello(['machine', 'join-line', id], api)).stdout, 'tcjoin1.x\n');
+  assert.deepEqual(removed, ['m1', id]);
+  assert.equal((await torcello(['machine', 'delete', 'shop'], api)).exitCode, 1);
+});
+
 test('mailboxes and dead letters are listed, and each verb asks its own route', async () => {
   const mailbox = {
     name: 'mailbox-m1',

@@ -186,7 +186,7 @@ async function hasEnded(stack: Stack, id: string, withinMs: number): Promise<boo
   const endsAt = performance.now() + withinMs;
   while (performance.now() < endsAt) {
     const { state } = await patiently(() => stack.request<DeploymentView>('GET', `/v1/deployments/${id}`));
-    if (!['queued', 'running'].includes(state)) return true;
+    if (!['queued', 'waiting', 'running'].includes(state)) return true;
     await new Promise((resolve) => setTimeout(resolve, 300));
   }
   return false;

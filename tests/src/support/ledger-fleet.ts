@@ -77,7 +77,7 @@ export async function until<T>(look: () => Promise<T>, isSo: (seen: T) => boolea
 }
 
 function untilEnded(view: () => Promise<DeploymentView>): Promise<DeploymentView> {
-  return until(view, ({ state }) => !['queued', 'running'].includes(state));
+  return until(view, ({ state }) => !['queued', 'waiting', 'running'].includes(state));
 }
 
 function zipFolder(folder: string): Uint8Array {

@@ -148,6 +148,11 @@ export class ApiClient {
     return joinLine;
   }
 
+  /** Takes a machine away; what was open on it ends. */
+  async deleteMachine(machineId: string): Promise<unknown> {
+    return this.#written(`/v1/machines/${machineId}`, 'DELETE');
+  }
+
   async agents(): Promise<readonly AgentView[]> {
     const { agents } = await this.http.json<{ agents: AgentView[] }>('/v1/agents');
     return agents;

@@ -77,14 +77,28 @@ export interface DeploymentView {
   readonly environmentId: string;
   readonly environmentName: string;
   readonly action: string;
-  readonly state: 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled' | 'superseded';
+  /** While it is open `queued`, `running` (a machine runs a step of it) or `waiting` (`why` says for what). */
+  readonly state: 'queued' | 'running' | 'waiting' | 'succeeded' | 'failed' | 'cancelled' | 'superseded';
   readonly reason?: string | null;
   readonly acceptedAt: string;
   readonly finishedAt?: string | null;
   /** What it waits for and which command changes that. */
   readonly waitsFor?: string | null;
   readonly why?: WhyView | null;
+  readonly evidence?: EvidenceView | null;
+  readonly supersededBy?: string | null;
+  /** Machines of a destroy that were not there to be asked. */
+  readonly leftAlone?: readonly string[] | null;
+  readonly stages?: readonly StageRow[];
   readonly plans: readonly PlanRow[];
+}
+
+export interface StageRow {
+  readonly name: string;
+  readonly state: string;
+  /** Names of its machines without a plan. */
+  readonly notStarted?: readonly string[];
+  readonly why?: WhyView | null;
 }
 
 export interface PlanRow {

@@ -6,8 +6,16 @@ import type { DeploymentView, PlanRow } from '../client/views.js';
 import { CliError, usageError } from '../cli-error.js';
 import { exitCodes, type ExitCode } from '../exit-codes.js';
 import { cancelAnswer, cancelText } from '../output/cancel-text.js';
-import { currentPlans, deploymentLine, exitCodeOfDeployment, hasEnded, stageName } from '../output/deployment-text.js';
-import { safeText } from '../output/text.js';
+import {
+  currentPlans,
+  deploymentLine,
+  exitCodeOfDeployment,
+  hasEnded,
+  isOpenDeployment,
+  isSilent,
+  stageName,
+} from '../output/deployment-text.js';
+import { parseInstant, safeText } from '../output/text.js';
 import { untilStopped } from '../watch/until-stopped.js';
 import { apiCommand, type ActionWorld, type CommandRun, type CommonOptions } from './command-kit.js';
 import { watchTimeoutMs } from './environment.js';
@@ -46,13 +54,15 @@ async function cancel({ client, printer, context, options }: ActionWorld<CancelO
     if (options.watch === true) printer.lines(freshAnswers(view, told));
   };
   const { result, end } = await untilStopped(context, patienceMs, (signal) =>
-    answers({ client, context, id, tell, signal }),
+    answers({ client, context, id, tell, signal, waitsForSilent: options.watch === true }),
   );
   const now = result ?? (await client.deployment(id));
-  const unplanned = await unplannedMachines(client, now);
+  const unplanned = unplannedMachines(now);
   printer.answer(summaryOf(now, unplanned), () => [
     ...freshAnswers(now, told, { withUnknown: true }),
-    ...unplanned.map((name) => safeText(`${name}: never started (no plan was sent)`)),
+    ...unplanned.map(({ machine, stage }) =>
+      safeText(`${machine} ${stageName(stage)}: never started (no plan was sent)`),
+    ),
     deploymentLine(now),
     ...(currentPlans(now.plans).some(isUnsettled)
       ? [`Open answers settle by themselves: torcello deployment show ${id}`]
@@ -60,7 +70,7 @@ async function cancel({ client, printer, context, options }: ActionWorld<CancelO
   ]);
   if (end === 'interrupted') return exitCodes.interrupted;
   if (end === 'timedOut' && options.watch === true) return exitCodes.watchTimedOut;
-  return hasFinished(now) ? exitCodeOfDeployment(now) : exitCodes.cancelled;
+  return isOpenDeployment(now) ? exitCodes.cancelled : exitCodeOfDeployment(now);
 }
 
 /** The first view in which no answer is open any more. The API tells nothing by itself about a finished deployment. */
@@ -70,12 +80,17 @@ async function answers(watch: {
   readonly id: string;
   readonly tell: (view: DeploymentView) => void;
   readonly signal: AbortSignal;
+  readonly waitsForSilent: boolean;
 }): Promise<DeploymentView> {
-  const { client, context, id, tell, signal } = watch;
+  const { client, context, id, tell, signal, waitsForSilent } = watch;
   while (true) {
     const view = await client.deployment(id, signal).catch(unlessAway);
     if (view !== undefined) tell(view);
-    if (view !== undefined && hasFinished(view) && !currentPlans(view.plans).some(isUnsettled)) return view;
+    if (view !== undefined && !isOpenDeployment(view)) {
+      const open = currentPlans(view.plans).filter(isUnsettled);
+      const nowMs = context.clock.now();
+      if (open.every((plan) => !waitsForSilent && isAway(plan, nowMs))) return view;
+    }
     await sleep(context.clock, pollMs, signal);
   }
 }
@@ -85,8 +100,10 @@ function unlessAway(error: unknown): undefined {
   if (!(error instanceof CliError && error.exitCode === exitCodes.unreachable)) throw error;
 }
 
-function hasFinished({ state }: DeploymentView): boolean {
-  return state !== 'queued' && state !== 'running';
+/** Nothing is to be expected from its machine soon. */
+function isAway(plan: PlanRow, nowMs: number): boolean {
+  const untilMs = parseInstant(plan.evidence?.becomesUnknownAt);
+  return isSilent(plan) || (untilMs !== undefined && untilMs < nowMs);
 }
 
 function isUnsettled(plan: PlanRow): boolean {
@@ -110,19 +127,17 @@ function freshAnswers(
   });
 }
 
-/** Names of machines of the deployment that never got a plan, because their stage had not begun. */
-async function unplannedMachines(client: ApiClient, view: DeploymentView): Promise<readonly string[]> {
-  const planned = new Set(view.plans.map(({ machine }) => machine.id));
-  const accepted = (await client.history(view.id)).find(({ event }) => event.type === 'accepted')?.event;
-  const stages = (accepted?.['stages'] ?? []) as readonly { readonly machines: readonly string[] }[];
-  const without = [...new Set(stages.flatMap(({ machines }) => machines))].filter((machine) => !planned.has(machine));
-  if (without.length === 0) return [];
-  const machines = await client.machines(view.environmentId).catch(() => []);
-  const names = new Map(machines.map(({ id, name }) => [id, name]));
-  return without.map((machine) => names.get(machine) ?? machine);
+interface Unplanned {
+  readonly machine: string;
+  readonly stage: string;
 }
 
-function summaryOf(view: DeploymentView, unplanned: readonly string[]): unknown {
+/** Machines that never got a plan of a stage, because the stage had not begun. */
+function unplannedMachines({ stages = [] }: DeploymentView): readonly Unplanned[] {
+  return stages.flatMap(({ name, notStarted = [] }) => notStarted.map((machine) => ({ machine, stage: name })));
+}
+
+function summaryOf(view: DeploymentView, unplanned: readonly Unplanned[]): unknown {
   return {
     deployment: view.id,
     state: view.state,
@@ -134,7 +149,7 @@ function summaryOf(view: DeploymentView, unplanned: readonly string[]): unknown 
         state: plan.state,
         ...(plan.stopped === undefined || plan.stopped === null ? {} : { stopped: plan.stopped }),
       })),
-      ...unplanned.map((machine) => ({ machine, answer: 'neverStarted' })),
+      ...unplanned.map((place) => ({ ...place, answer: 'neverStarted' })),
     ],
   };
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { HistoryEntry } from '../client/views.js';
 import type { ExitCode } from '../exit-codes.js';
-import { deploymentLine, exitCodeOfDeployment, planTable } from '../output/deployment-text.js';
+import { deploymentLine, exitCodeOfDeployment, isOpenDeployment, planTable } from '../output/deployment-text.js';
 import { safeText } from '../output/text.js';
 import { failureLines, waiting, watchAndTell } from '../watch/watch-deployment.js';
 import { apiCommand, noun, type ActionWorld, type CommandRun, type CommonOptions } from './command-kit.js';
@@ -64,7 +64,7 @@ async function list({ client, printer }: ActionWorld<CommonOptions>, name?: stri
 async function show({ client, printer, context, options }: ActionWorld<ShowOptions>, id = ''): Promise<ExitCode> {
   const timeoutMs = watchTimeoutMs(options.watchTimeout);
   const view = await client.deployment(id);
-  if (options.watch === true && (view.state === 'queued' || view.state === 'running')) {
+  if (options.watch === true && isOpenDeployment(view)) {
     return watchAndTell(context, client, id, { timeoutMs, printer });
   }
   const failures = printer.isJson ? [] : await failureLines(client, view);

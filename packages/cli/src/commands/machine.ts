@@ -1,11 +1,12 @@
 import path from 'node:path';
 import type { Command } from 'commander';
-import type { MachineRequest } from '../client/api-client.js';
+import type { ApiClient, MachineRequest } from '../client/api-client.js';
 import type { MachineView } from '../client/views.js';
 import { CliError, usageError } from '../cli-error.js';
 import { writeCloudInit, writeJoinLines } from '../files/join-lines.js';
 import { readMachinesFile, requireCount } from '../files/machines-file.js';
 import { formatTable } from '../output/table.js';
+import { safeText } from '../output/text.js';
 import { apiCommand, noun, type ActionWorld, type CommandRun, type CommonOptions } from './command-kit.js';
 
 interface AddOptions extends CommonOptions {
@@ -39,7 +40,18 @@ export function machineCommand(run: CommandRun): Command {
         );
       },
     ),
-    apiCommand(run, 'join-line <environment> <machine>', 'make a new join line; the old one is void then', newJoinLine),
+    apiCommand(
+      run,
+      'join-line <environment> [machine]',
+      'make a new join line; the old one is void then (also by the id of the machine alone)',
+      newJoinLine,
+    ),
+    apiCommand(
+      run,
+      'delete <environment> [machine]',
+      'take a machine away; its open plans end (also by the id of the machine alone)',
+      remove,
+    ),
   ]);
 }
 
@@ -94,17 +106,35 @@ async function keepJoinLines(
 
 async function newJoinLine(
   { client, printer }: ActionWorld<CommonOptions>,
-  environmentName = '',
-  machineName = '',
+  ...place: readonly string[]
 ): Promise<void> {
-  const environment = await client.environmentNamed(environmentName);
-  const machines = await client.machines(environment.id);
-  const machine = machines.find(({ name, id }) => name === machineName || id === machineName);
-  if (machine === undefined) {
-    throw new CliError('unknown_machine', `there is no machine ${machineName} in ${environmentName}`, {
-      cure: `torcello machine list ${environmentName} shows which there are`,
-    });
-  }
+  const machine = await machineAt(client, place);
   const joinLine = await client.newJoinLine(machine.id);
   printer.answer({ machine: machine.name, joinLine }, () => [joinLine]);
+}
+
+async function remove({ client, printer }: ActionWorld<CommonOptions>, ...place: readonly string[]): Promise<void> {
+  const machine = await machineAt(client, place);
+  const { endedPlans } = (await client.deleteMachine(machine.id)) as { endedPlans?: readonly unknown[] };
+  const open =
+    endedPlans === undefined || endedPlans.length === 0 ? '' : `; open plans of it that ended: ${endedPlans.length}`;
+  printer.answer({ deleted: machine.id, ...(endedPlans === undefined ? {} : { endedPlans }) }, () => [
+    safeText(`Deleted ${machine.name}${open}`),
+  ]);
+}
+
+/** The machine of an environment by name or id, or of an id alone. @throws CliError `unknown_machine`. */
+async function machineAt(
+  client: ApiClient,
+  [first = '', second]: readonly string[],
+): Promise<{ readonly id: string; readonly name: string }> {
+  if (second === undefined && /^[0-9a-f]{32}$/.test(first)) return { id: first, name: first };
+  if (second === undefined) throw usageError('name the environment and the machine, or the id of the machine');
+  const environment = await client.environmentNamed(first);
+  const machines = await client.machines(environment.id);
+  const machine = machines.find(({ name, id }) => name === second || id === second);
+  if (machine !== undefined) return machine;
+  throw new CliError('unknown_machine', `there is no machine ${second} in ${first}`, {
+    cure: `torcello machine list ${first} shows which there are`,
+  });
 }

@@ -1,4 +1,4 @@
-import type { DeploymentView, OutputView, PlanRow } from '../client/views.js';
+import type { DeploymentView, OutputView, PlanRow, WhyView } from '../client/views.js';
 import { exitCodes, type ExitCode } from '../exit-codes.js';
 import { cut, formatTable, type Column } from './table.js';
 import { formatAge, parseInstant, safeText } from './text.js';
@@ -36,9 +36,21 @@ export function hasFailed(plan: PlanRow): boolean {
   return hasEnded(plan) && plan.state !== 'succeeded';
 }
 
+const deploymentEndStates: ReadonlySet<string> = new Set(['succeeded', 'failed', 'cancelled', 'superseded']);
+
+/** Something of it is still to be decided or done. */
+export function isOpenDeployment({ state }: DeploymentView): boolean {
+  return !deploymentEndStates.has(state);
+}
+
 /** Nothing was heard of it for long. */
 export function isSilent(plan: PlanRow): boolean {
   return silentStates.has(plan.state);
+}
+
+/** What it waits for; what runs waits for nothing but itself. */
+export function waitOf({ state, why }: PlanRow): WhyView | undefined {
+  return state === 'running' ? undefined : (why ?? undefined);
 }
 
 /** The plans that count: of every machine and stage the last attempt. */
@@ -97,7 +109,7 @@ export function planLine(plan: PlanRow): string {
   ];
   const reason = plan.reason ?? undefined;
   const proof = isSilent(plan) ? plan.evidence?.at : undefined;
-  const why = plan.why?.text;
+  const why = waitOf(plan)?.text;
   const notes = [...(reason === undefined ? [] : [reason]), ...(proof === undefined ? [] : [`last proof ${proof}`])];
   const line = `${parts.join(' ')}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`;
   return safeText(why === undefined ? line : `${line}: ${why}`);
@@ -143,7 +155,7 @@ function cells(plan: PlanRow, nowMs: number): readonly string[] {
   const proofMs = hasEnded(plan) ? undefined : parseInstant(plan.evidence?.at);
   const proof = proofMs === undefined ? '-' : `${formatAge(nowMs - proofMs)} ago`;
   const attempt = plan.attempt !== undefined && plan.attempt > 1 ? ` (attempt ${plan.attempt})` : '';
-  const reason = plan.reason ?? plan.why?.text ?? '';
+  const reason = plan.reason ?? waitOf(plan)?.text ?? '';
   return [plan.machine.name, stageName(plan.stage) + attempt, plan.step ?? '-', plan.state, age, proof, reason];
 }
 

@@ -1,4 +1,5 @@
-import type { PlanRow, WhyView } from '../client/views.js';
+import type { PlanRow, StageRow, WhyView } from '../client/views.js';
+import { stageName, waitOf } from './deployment-text.js';
 import { formatAge, parseInstant, safeText } from './text.js';
 
 /** What something waits for, since when, until when, what it is known from, and the command that changes it. */
@@ -27,13 +28,33 @@ export function waitingLines(plans: readonly PlanRow[], nowMs: number): readonly
   });
 }
 
+const stagesShownMax = 5;
+const namesShownMax = 5;
+
+/** Stages of which something was not started, with the machines by name and what the stage comes after. */
+export function stageLines(stages: readonly StageRow[]): readonly string[] {
+  const left = stages.filter(({ notStarted = [] }) => notStarted.length > 0);
+  const lines = left.slice(0, stagesShownMax).map(({ name, notStarted = [], why }) => {
+    const names = notStarted.slice(0, namesShownMax).join(', ');
+    const more = notStarted.length > namesShownMax ? ` and ${notStarted.length - namesShownMax} more` : '';
+    const cure = why?.cure ?? undefined;
+    const reason =
+      why === undefined || why === null ? '' : `: ${why.text}${cure === undefined ? '' : `; try: ${cure}`}`;
+    return safeText(`Not started in ${stageName(name)}: ${names}${more}${reason}`);
+  });
+  return left.length > stagesShownMax ? [...lines, `… and ${left.length - stagesShownMax} more stages`] : lines;
+}
+
 interface Waiting {
   readonly plan: PlanRow;
   readonly why: WhyView;
 }
 
 function waitingPlans(plans: readonly PlanRow[]): readonly Waiting[] {
-  return plans.flatMap((plan) => (plan.why === undefined || plan.why === null ? [] : [{ plan, why: plan.why }]));
+  return plans.flatMap((plan) => {
+    const why = waitOf(plan);
+    return why === undefined ? [] : [{ plan, why }];
+  });
 }
 
 function groupByCode(waiting: readonly Waiting[]): ReadonlyMap<string, readonly Waiting[]> {

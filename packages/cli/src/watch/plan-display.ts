@@ -2,7 +2,7 @@ import type { Clock, Timer } from '@torcello/platform';
 import picocolors from 'picocolors';
 import type { PlanRow } from '../client/views.js';
 import type { CliContext, TextSink } from '../context.js';
-import { hasEnded, hasFailed, isSilent, planLine, planTable } from '../output/deployment-text.js';
+import { hasEnded, hasFailed, isSilent, planLine, planTable, waitOf } from '../output/deployment-text.js';
 import { LiveRegion } from '../output/live-region.js';
 import { cut } from '../output/table.js';
 import { safeText } from '../output/text.js';
@@ -109,7 +109,7 @@ class LineDisplay implements PlanDisplay {
   }
 
   plan(plan: PlanRow): void {
-    const what = `${plan.state} ${plan.step ?? ''} ${plan.why?.code ?? ''}`;
+    const what = `${plan.state} ${plan.step ?? ''} ${waitOf(plan)?.code ?? ''}`;
     if (this.#shown.get(plan.planId) === what) return;
     this.#shown.set(plan.planId, what);
     this.#sink.write(`${planLine(plan)}\n`);

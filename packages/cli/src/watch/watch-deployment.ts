@@ -11,7 +11,7 @@ import {
 } from '../output/deployment-text.js';
 import type { Printer } from '../output/printer.js';
 import { safeText } from '../output/text.js';
-import { waitingLines, whyText } from '../output/why-text.js';
+import { stageLines, waitingLines, whyText } from '../output/why-text.js';
 import { deploymentEvents } from './deployment-events.js';
 import { planDisplay, silentDisplay } from './plan-display.js';
 import { untilStopped, type CutShort } from './until-stopped.js';
@@ -75,12 +75,18 @@ export async function failureLines(client: ApiClient, view: DeploymentView): Pro
   return left > 0 ? [...lines, `… and ${left} more failed; torcello logs ${view.id} shows all`] : lines;
 }
 
-/** What the deployment waits for, and its plans. */
+/** What the deployment waits for, and its plans; what of it was not started. */
 export function waiting(view: DeploymentView, nowMs: number): readonly string[] {
   const why = view.why ?? undefined;
   const waitsFor = view.waitsFor ?? undefined;
   const whole = why !== undefined ? whyText(why, nowMs) : waitsFor === undefined ? [] : [`It waits for ${waitsFor}`];
-  return [...whole.map((line) => safeText(line)), ...waitingLines(view.plans, nowMs)];
+  const leftAlone = view.leftAlone ?? [];
+  return [
+    ...whole.map((line) => safeText(line)),
+    ...waitingLines(view.plans, nowMs),
+    ...stageLines(view.stages ?? []),
+    ...leftAlone.map((name) => safeText(`Left alone: ${name}`)),
+  ];
 }
 
 async function follow(

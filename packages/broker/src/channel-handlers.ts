@@ -5,6 +5,7 @@ import type { Channel } from './channel.js';
 import { ChannelConsumer } from './channel-consumer.js';
 import { nameOrLast, queueNamed } from './channel-scope.js';
 import * as topology from './channel-topology.js';
+import { settle, transactionHandlers } from './channel-transactions.js';
 import { Confirms } from './confirms.js';
 import { deliveryProperties } from './delivery-properties.js';
 import { directReplyName } from './direct-replies.js';
@@ -32,28 +33,23 @@ export const channelHandlers: Handlers = {
   'basic.cancel': cancel,
   'basic.cancel-ok': () => undefined,
   'basic.get': get,
-  'basic.ack': (channel, { deliveryTag, multiple }) => channel.unsettled.settle(deliveryTag, multiple, 'ack'),
-  'basic.reject': (channel, { deliveryTag, requeue }) =>
-    channel.unsettled.settle(deliveryTag, false, requeue ? 'requeue' : 'reject'),
-  'basic.nack': (channel, { deliveryTag, multiple, requeue }) =>
-    channel.unsettled.settle(deliveryTag, multiple, requeue ? 'requeue' : 'reject'),
+  'basic.ack': (channel, method) => settle(channel, method, 'ack'),
+  'basic.reject': (channel, method) => settle(channel, method, method.requeue ? 'requeue' : 'reject'),
+  'basic.nack': (channel, method) => settle(channel, method, method.requeue ? 'requeue' : 'reject'),
   'basic.recover': (channel, method) => {
     recover(channel, method.requeue);
     channel.send({ name: 'basic.recover-ok' });
   },
   'basic.recover-async': (channel, method) => recover(channel, method.requeue),
   'confirm.select': (channel, method) => {
+    if (channel.transaction !== undefined) {
+      throw new AmqpError('PRECONDITION_FAILED', 'cannot switch from tx to confirm mode');
+    }
     channel.confirms ??= new Confirms();
     if (!method.noWait) channel.send({ name: 'confirm.select-ok' });
   },
-  'tx.select': notImplemented,
-  'tx.commit': notImplemented,
-  'tx.rollback': notImplemented,
+  ...transactionHandlers,
 };
-
-function notImplemented(_channel: Channel, method: { readonly name: MethodName }): void {
-  throw new AmqpError('NOT_IMPLEMENTED', `this broker has no ${method.name}`);
-}
 
 function flow(channel: Channel, method: MethodNamed<'channel.flow'>): void {
   if (!method.active) throw new AmqpError('NOT_IMPLEMENTED', 'active=false');
@@ -86,6 +82,9 @@ function consume(channel: Channel, method: MethodNamed<'basic.consume'>): void {
   rights.need('read', 'queue', nameOrLast(channel, method.queue));
   const queue = queueNamed(channel, method.queue);
   checkExclusiveUse(channel, method);
+  if (channel.prefetchTotal > 0 && queue.definition.options.type === 'quorum') {
+    throw new AmqpError('NOT_IMPLEMENTED', `queue '${queue.name}' does not support global qos`);
+  }
   if (channel.consumers.size >= core.limits.consumersPerChannelMax) {
     throw new AmqpError('RESOURCE_ERROR', 'the channel has all the consumers it may have', 'channel');
   }
@@ -152,7 +151,7 @@ function get(channel: Channel, method: MethodNamed<'basic.get'>): void {
   channel.connection.sendContent(
     number,
     { name: 'basic.get-ok', ...about },
-    { properties: deliveryProperties(message, entry.returns), body: message.body },
+    { properties: deliveryProperties(message, queue.deliveryCount(entry)), body: message.body },
   );
   if (method.noAck) queue.settle(entry);
 }

@@ -10,7 +10,7 @@ import type { Destination } from './exchange.js';
 /** `exchange.declare` (AMQP 0-9-1 §1.6.2.1). A passive one needs some right on the name: existence is no public fact. */
 export function declareExchange(scope: ChannelScope, method: MethodNamed<'exchange.declare'>): void {
   const { vhost, rights } = scope.connection;
-  const name = method.exchange;
+  const name = plainName(method.exchange);
   if (method.passive) {
     rights.needAny('exchange', name);
     vhost.exchange(name);
@@ -19,6 +19,9 @@ export function declareExchange(scope: ChannelScope, method: MethodNamed<'exchan
   }
   rights.need('configure', 'exchange', name);
   const alternate = textArgument(method.arguments, 'alternate-exchange');
+  if (alternate === undefined && method.arguments['alternate-exchange'] !== undefined) {
+    throw new AmqpError('PRECONDITION_FAILED', "invalid arg 'alternate-exchange': it is not a string");
+  }
   if (alternate !== undefined) {
     rights.need('read', 'exchange', name);
     rights.need('write', 'exchange', alternate);
@@ -61,7 +64,7 @@ export function declareQueue(scope: ChannelScope, method: MethodNamed<'queue.dec
   const { connection } = scope;
   if (method.passive) return declarePassively(scope, method);
   const isServerNamed = method.queue === '';
-  const name = isServerNamed ? connection.vhost.freshQueueName() : method.queue;
+  const name = isServerNamed ? connection.vhost.freshQueueName() : plainName(method.queue);
   connection.rights.need('configure', 'queue', name);
   const deadLetter = textArgument(method.arguments, 'x-dead-letter-exchange');
   if (deadLetter !== undefined) {
@@ -85,7 +88,7 @@ export function declareQueue(scope: ChannelScope, method: MethodNamed<'queue.dec
 
 function declarePassively(scope: ChannelScope, method: MethodNamed<'queue.declare'>): void {
   const { connection } = scope;
-  const name = nameOrLast(scope, method.queue);
+  const name = plainName(nameOrLast(scope, method.queue));
   if (name === directReplyName || name.startsWith(`${directReplyName}.`)) return declareDirectReply(scope, name);
   connection.rights.needAny('queue', name);
   const queue = queueNamed(scope, name);
@@ -112,6 +115,11 @@ export function bindQueue(scope: ChannelScope, method: MethodNamed<'queue.bind'>
 }
 
 export function unbindQueue(scope: ChannelScope, method: MethodNamed<'queue.unbind'>): void {
+  if (!scope.connection.vhost.queues.has(nameOrLast(scope, method.queue))) {
+    needUnbind(scope, { source: method.exchange, routingKey: method.routingKey });
+    scope.connection.rights.need('write', 'queue', nameOrLast(scope, method.queue));
+    return scope.send({ name: 'queue.unbind-ok' });
+  }
   const destination = boundQueue(scope, method);
   scope.connection.vhost.unbind({ ...bindingOf(method), source: method.exchange, destination });
   answer(scope, destination.definition.isDurable, { name: 'queue.unbind-ok' });
@@ -142,6 +150,11 @@ export function deleteQueue(scope: ChannelScope, method: MethodNamed<'queue.dele
   if (!method.noWait) answer(scope, queue.definition.isDurable, { name: 'queue.delete-ok', messageCount });
 }
 
+/** RabbitMQ takes line ends out of names. */
+function plainName(name: string): string {
+  return name.replaceAll(/[\r\n]/g, '');
+}
+
 type Answer = Parameters<ChannelScope['send']>[0];
 
 function answer(scope: ChannelScope, isDurable: boolean, method: Answer): void {
@@ -163,7 +176,7 @@ function boundQueue(
   const name = nameOrLast(scope, method.queue);
   refuseDefault(method.exchange);
   scope.connection.rights.need('write', 'queue', name);
-  needSource(scope, method.exchange, method.routingKey);
+  needSource(scope, method, method.exchange);
   return queueNamed(scope, name);
 }
 
@@ -174,15 +187,29 @@ function boundExchange(
   refuseDefault(method.source);
   refuseDefault(method.destination);
   scope.connection.rights.need('write', 'exchange', method.destination);
-  needSource(scope, method.source, method.routingKey);
+  needSource(scope, method, method.source);
   const destination: Destination = scope.connection.vhost.exchange(method.destination);
   return destination;
 }
 
-function needSource(scope: ChannelScope, name: string, routingKey: string): void {
-  const { rights, vhost } = scope.connection;
-  rights.need('read', 'exchange', name);
-  if (vhost.exchange(name).definition.type === 'topic') rights.needTopic('read', name, routingKey);
+/** What is not there cannot be bound, and needs no unbinding. */
+function needSource(
+  scope: ChannelScope,
+  method: { readonly name: string; readonly routingKey: string },
+  source: string,
+): void {
+  if (method.name.endsWith('.bind')) scope.connection.rights.need('read', 'exchange', source);
+  if (method.name.endsWith('.bind')) scope.connection.vhost.exchange(source);
+  needUnbind(scope, { source, routingKey: method.routingKey });
+}
+
+function needUnbind(
+  { connection: { rights, vhost } }: ChannelScope,
+  { source, routingKey }: { readonly source: string; readonly routingKey: string },
+): void {
+  refuseDefault(source);
+  rights.need('read', 'exchange', source);
+  if (vhost.exchanges.get(source)?.definition.type === 'topic') rights.needTopic('read', source, routingKey);
 }
 
 function refuseDefault(exchange: string): void {

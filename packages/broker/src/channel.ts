@@ -12,11 +12,13 @@ import { AmqpError, shortText } from './amqp-error.js';
 import type { ChannelConsumer, ConsumerChannel } from './channel-consumer.js';
 import { channelHandlers } from './channel-handlers.js';
 import type { ChannelConnection, ChannelScope, MethodPlace } from './channel-scope.js';
+import { forgetTransaction } from './channel-transactions.js';
 import { Confirms } from './confirms.js';
 import { deliveryProperties } from './delivery-properties.js';
-import { publish } from './publishing.js';
+import { handToQueues, routePublish } from './publishing.js';
 import type { Message } from './queue/message.js';
 import type { QueueEntry } from './queue/ready-list.js';
+import type { Transaction } from './transaction.js';
 import { Unsettled } from './unsettled.js';
 
 export type ChannelFrame = MethodFrame | HeaderFrame | BodyFrame;
@@ -38,6 +40,8 @@ export class Channel implements ConsumerChannel, ChannelScope {
   /** What all consumers together may have unsettled; 0 for no such limit. */
   prefetchTotal = 0;
   confirms: Confirms | undefined;
+  /** Set by `tx.select`. */
+  transaction: Transaction | undefined;
   /** Where direct replies to this channel go, and the consumer's tag. */
   directReply: { readonly name: string; readonly tag: string } | undefined;
   #state: 'open' | 'closing' | 'closed' = 'open';
@@ -81,13 +85,14 @@ export class Channel implements ConsumerChannel, ChannelScope {
 
   deliver(consumer: ChannelConsumer, entry: QueueEntry): void {
     const { queue, isSettledAtOnce } = consumer;
+    const returns = entry.returns === 0 ? undefined : queue.deliveryCount(entry);
     const deliveryTag = isSettledAtOnce ? this.unsettled.nextTag() : this.unsettled.add({ queue, entry, consumer });
-    this.#deliver(consumer.tag, { deliveryTag, redelivered: entry.isRedelivered }, entry.message, entry.returns);
+    this.#deliver(consumer.tag, { deliveryTag, redelivered: entry.isRedelivered }, entry.message, returns);
   }
 
   /** A direct reply, settled as it arrives. */
   deliverReply(tag: string, message: Message): void {
-    this.#deliver(tag, { deliveryTag: this.unsettled.nextTag(), redelivered: false }, message, 0);
+    this.#deliver(tag, { deliveryTag: this.unsettled.nextTag(), redelivered: false }, message, undefined);
   }
 
   consumerEnded(consumer: ChannelConsumer): void {
@@ -124,6 +129,7 @@ export class Channel implements ConsumerChannel, ChannelScope {
     this.directReply = undefined;
     const consumers = [...this.consumers.values()];
     this.consumers.clear();
+    forgetTransaction(this);
     this.unsettled.requeueAll();
     for (const consumer of consumers) consumer.queue.removeConsumer(consumer);
   }
@@ -173,8 +179,10 @@ export class Channel implements ConsumerChannel, ChannelScope {
     if (method.name !== 'basic.publish') {
       throw new AmqpError('COMMAND_INVALID', `${method.name} is not for a broker to receive`);
     }
-    const outcome = publish(this.connection, command, this.directReply?.name);
-    if (outcome.isUnrouted && method.mandatory) this.#return(outcome.message);
+    const routed = routePublish(this.connection, command, this.directReply?.name);
+    if (this.transaction !== undefined) return this.transaction.holdPublish(routed);
+    const outcome = handToQueues(this.connection, routed);
+    if (outcome.isUnrouted && method.mandatory) this.returnMessage(outcome.message);
     if (this.confirms !== undefined) return this.#confirm(outcome.ticket, outcome.isRefused);
     const { blockedReason } = this.connection.core;
     if (blockedReason !== undefined) throw new AmqpError('RESOURCE_ERROR', blockedReason, 'channel');
@@ -188,7 +196,8 @@ export class Channel implements ConsumerChannel, ChannelScope {
     else log.whenDurable(ticket, () => this.connection.confirmsWait(this));
   }
 
-  #return(message: Message): void {
+  /** Nobody gets this message: back to its sender. */
+  returnMessage(message: Message): void {
     const { exchange, routingKey } = message;
     this.connection.sendContent(
       this.number,
@@ -201,7 +210,7 @@ export class Channel implements ConsumerChannel, ChannelScope {
     consumerTag: string,
     how: { readonly deliveryTag: number; readonly redelivered: boolean },
     message: Message,
-    returns: number,
+    returns: number | undefined,
   ): void {
     const { exchange, routingKey } = message;
     this.connection.sendContent(

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { EncodeError, FrameReader, FrameWriter, methodSpec, ProtocolError } from '@torcello/amqp091';
-import type { Frame, Method, MethodNamed, OutgoingContentMethod, OutgoingMethod } from '@torcello/amqp091';
+import type { Frame, Method, MethodName, MethodNamed, OutgoingContentMethod, OutgoingMethod } from '@torcello/amqp091';
 import type { Timer } from '@torcello/platform';
 import { Rights } from './access/rights.js';
 import { mayEnter } from './access/users.js';
@@ -261,9 +261,21 @@ export class Connection implements ChannelConnection {
     if (this.#state === 'closing') return;
     if (this.#state !== 'running') throw new AmqpError('CHANNEL_ERROR', 'a channel before connection.open-ok');
     const channel = this.#channels.get(frame.channel);
-    if (frame.type === 'method' && frame.method.name === 'channel.open') return this.#openChannel(frame.channel);
+    if (frame.type === 'method' && frame.method.name === 'channel.open') {
+      return this.#try('channel.open', () => this.#openChannel(frame.channel));
+    }
     if (channel !== undefined) return channel.receive(frame);
     throw new AmqpError('CHANNEL_ERROR', `expected 'channel.open' on channel ${frame.channel}`);
+  }
+
+  /** A refusal names the method that it is about. */
+  #try(method: MethodName, action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      if (!(error instanceof AmqpError)) throw error;
+      this.fail(error, methodSpec(method));
+    }
   }
 
   #openChannel(number: number): void {

@@ -37,7 +37,7 @@ export function propertiesAfterDeath(properties: BasicProperties, death: Death):
     headers: {
       ...headers,
       'x-death': [newest, ...deaths.filter((table) => table !== same)].slice(0, deathsKeptMax),
-      ...(headers['x-first-death-queue'] === undefined ? ends('first', death) : {}),
+      ...(headers['x-death'] === undefined ? ends('first', death) : {}),
       ...ends('last', death),
     },
   };

@@ -1,4 +1,5 @@
 import { encodeProperties } from '@torcello/amqp091';
+import type { BasicProperties } from '@torcello/amqp091';
 import type { Clock } from '@torcello/platform';
 import { isDeathCycle, propertiesAfterDeath } from './dead-letter.js';
 import type { Exchange } from './exchange.js';
@@ -59,13 +60,15 @@ export class DeadLetters {
     if (deathsInARow > deathsInARowMax) return;
     const routingKey = deadLetterRoutingKey ?? message.routingKey;
     const atMs = this.#clock.now();
-    const properties = propertiesAfterDeath(message.properties(), {
+    const before = message.properties();
+    const after = propertiesAfterDeath(before, {
       queue: queue.name,
       reason,
       exchange: message.exchange,
-      routingKeys: [message.routingKey],
+      routingKeys: [message.routingKey, ...copiesNamed(before)],
       atMs,
     });
+    const properties = deadLetterRoutingKey === undefined ? after : withoutCopies(after);
     const letter = new Message({
       exchange,
       routingKey,
@@ -80,4 +83,15 @@ export class DeadLetters {
       if (!isCircle) target.enqueue(letter);
     }
   }
+}
+
+function copiesNamed({ headers }: BasicProperties): string[] {
+  const copies = headers?.['CC'];
+  return Array.isArray(copies) ? copies.filter((key): key is string => typeof key === 'string') : [];
+}
+
+/** A queue that names a routing key for its dead letters means that one only. */
+function withoutCopies(properties: BasicProperties): BasicProperties {
+  const { CC: _copies, ...headers } = properties.headers ?? {};
+  return { ...properties, headers };
 }

@@ -1,9 +1,9 @@
 import { encodeProperties, typed } from '@torcello/amqp091';
 import type { Message } from './queue/message.js';
 
-/** The properties of a delivery: as they came, with RabbitMQ's `x-delivery-count` on what was given back before. */
-export function deliveryProperties(message: Message, returns: number): Uint8Array {
-  if (returns === 0) return message.propertyBytes;
+/** The properties of a delivery: as they came, with a quorum queue's `x-delivery-count` if there is one. */
+export function deliveryProperties(message: Message, returns: number | undefined): Uint8Array {
+  if (returns === undefined) return message.propertyBytes;
   const properties = message.properties();
   return encodeProperties({
     ...properties,

@@ -43,6 +43,8 @@ export interface BrokerLimits {
   readonly channelBacklogFramesMax: number;
   /** Bytes that wait for the commit after the running one, before reading from publishers stops. */
   readonly uncommittedBytesMax: number;
+  /** Bodies and settlements that one transaction may hold before its commit, in bytes. More is refused with 506. */
+  readonly transactionBytesMax: number;
   /** Free space of the data folder, in bytes, below which publishes are refused; acknowledgements go on. */
   readonly diskFreeBytesMin: number;
   /** How often free space and memory are looked at, in milliseconds. */
@@ -78,6 +80,7 @@ export const defaultLimits: BrokerLimits = {
   outboundBytesMax: 1 * MiB,
   channelBacklogFramesMax: 1_000,
   uncommittedBytesMax: 32 * MiB,
+  transactionBytesMax: 32 * MiB,
   diskFreeBytesMin: 512 * MiB,
   resourceCheckMs: 10_000,
   memoryBytesMax: 2_048 * MiB,

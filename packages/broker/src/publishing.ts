@@ -4,7 +4,9 @@ import { AmqpError } from './amqp-error.js';
 import type { ChannelConnection } from './channel-scope.js';
 import { directReplyName } from './direct-replies.js';
 import { Message } from './queue/message.js';
+import { durationMsMax } from './queue/queue-options.js';
 import { refused } from './queue/queue.js';
+import type { Queue } from './queue/queue.js';
 
 /** What became of a publish. */
 export interface PublishOutcome {
@@ -24,29 +26,49 @@ interface Content {
   readonly body: Uint8Array;
 }
 
+/** A publish that was checked and routed, and not handed to any queue yet. */
+export interface RoutedPublish {
+  readonly message: Message;
+  readonly queues: readonly Queue[];
+  readonly isMandatory: boolean;
+  /** It goes straight to a channel that waits for direct replies, or to nobody. */
+  readonly isDirectReply: boolean;
+}
+
 const noReceiver = { ticket: 0, isRefused: false, isUnrouted: true };
 
 /**
- * Checks a publish and hands it to every queue that it reaches.
+ * Checks a publish and finds the queues that it reaches.
  * @param replyName - where the channel receives direct replies; undefined when it does not.
  * @throws NOT_FOUND, ACCESS_REFUSED, PRECONDITION_FAILED, RESOURCE_ERROR; NOT_IMPLEMENTED for `immediate`.
  */
-export function publish(
+export function routePublish(
   connection: ChannelConnection,
   command: ContentCommand,
   replyName: string | undefined,
-): PublishOutcome {
+): RoutedPublish {
   const method = command.method as MethodNamed<'basic.publish'>;
   checkTarget(connection, method);
   checkProperties(connection, command.properties);
   const content = withDirectReply(withoutHiddenCopies(command), replyName);
   const { exchange, routingKey } = method;
   const message = new Message({ exchange, routingKey, ...content, arrivedAtMs: connection.core.clock.now() });
+  const isMandatory = method.mandatory;
+  if (exchange === '' && routingKey.startsWith(directReplyName)) {
+    return { message, isMandatory, queues: [], isDirectReply: true };
+  }
+  const queues = connection.vhost.route(exchange, routingKey, command.properties);
+  return { message, isMandatory, queues, isDirectReply: false };
+}
+
+/** Hands a routed publish to its queues; none of them takes it while the broker wants no publishes. */
+export function handToQueues(connection: ChannelConnection, routed: RoutedPublish): PublishOutcome {
+  const { message } = routed;
   if (connection.core.blockedReason !== undefined) {
     return { ticket: 0, isRefused: true, isUnrouted: false, message };
   }
-  if (exchange === '' && routingKey.startsWith(directReplyName)) return answerDirectly(connection, message);
-  const queues = connection.vhost.route(exchange, routingKey, command.properties);
+  if (routed.isDirectReply) return answerDirectly(connection, message);
+  const queues = routed.queues.filter(({ isDeleted }) => !isDeleted);
   if (queues.length === 0) return { ...noReceiver, message };
   let ticket = 0;
   let isRefused = false;
@@ -71,7 +93,7 @@ function checkTarget({ vhost, rights }: ChannelConnection, method: MethodNamed<'
 
 function checkProperties({ rights }: ChannelConnection, properties: BasicProperties): void {
   const { expiration, userId } = properties;
-  if (expiration !== undefined && !(/^\d{1,10}$/.test(expiration) && Number(expiration) < 2 ** 32)) {
+  if (expiration !== undefined && !(/^\d{1,12}$/.test(expiration) && Number(expiration) <= durationMsMax)) {
     throw new AmqpError('PRECONDITION_FAILED', `invalid expiration '${expiration}'`);
   }
   if (userId !== undefined && userId !== rights.userName) {

@@ -71,8 +71,5 @@ function copiesOf(headers: FieldTable | undefined): string[] | undefined {
 function listOfKeys(value: unknown): string[] {
   if (value === undefined) return [];
   if (!Array.isArray(value)) throw new AmqpError('PRECONDITION_FAILED', 'CC and BCC must be arrays of strings');
-  return value.map((key: unknown) => {
-    if (typeof key === 'string') return key;
-    throw new AmqpError('PRECONDITION_FAILED', 'CC and BCC must be arrays of strings');
-  });
+  return value.filter((key: unknown) => typeof key === 'string');
 }

@@ -5,6 +5,7 @@ import type { QueueEntry } from './queue/ready-list.js';
 
 /** A delivery of one channel that waits for its settlement. */
 export interface UnsettledDelivery {
+  readonly tag: number;
   readonly queue: Queue;
   readonly entry: QueueEntry;
   /** Undefined for the answer of `basic.get`. */
@@ -28,9 +29,10 @@ export class Unsettled {
   }
 
   /** Remembers a delivery and gives its tag. */
-  add(delivery: UnsettledDelivery): number {
-    this.#deliveries.set(++this.#tag, delivery);
-    return this.#tag;
+  add(delivery: Omit<UnsettledDelivery, 'tag'>): number {
+    const tag = ++this.#tag;
+    this.#deliveries.set(tag, { tag, ...delivery });
+    return tag;
   }
 
   /**
@@ -38,11 +40,19 @@ export class Unsettled {
    * @throws PRECONDITION_FAILED for a tag that is not unsettled.
    */
   settle(tag: number, multiple: boolean, how: Settlement): void {
+    const taken = this.take(tag, multiple);
+    const [only] = taken;
+    if (only !== undefined && taken.length === 1) settleOne(only, how);
+    else settleAll(taken, how);
+  }
+
+  /** Takes what a settlement is about out of the list, without settling it. @throws PRECONDITION_FAILED. */
+  take(tag: number, multiple: boolean): UnsettledDelivery[] {
     if (!multiple) {
       const delivery = this.#deliveries.get(tag);
       if (delivery === undefined) throw unknownTag(tag);
       this.#deliveries.delete(tag);
-      return settleOne(delivery, how);
+      return [delivery];
     }
     if (tag > this.#tag || (tag !== 0 && this.#deliveries.size === 0)) throw unknownTag(tag);
     const taken: UnsettledDelivery[] = [];
@@ -51,7 +61,14 @@ export class Unsettled {
       this.#deliveries.delete(number);
       taken.push(delivery);
     }
-    settleAll(taken, how);
+    return taken;
+  }
+
+  /** Deliveries that were taken are unsettled again, under their tags. */
+  restore(deliveries: readonly UnsettledDelivery[]): void {
+    const all = [...this.#deliveries, ...deliveries.map((delivery) => [delivery.tag, delivery] as const)];
+    this.#deliveries.clear();
+    for (const [tag, delivery] of all.toSorted(([a], [b]) => a - b)) this.#deliveries.set(tag, delivery);
   }
 
   /** Gives everything back, for a channel that ends and for `basic.recover`. */
@@ -70,7 +87,8 @@ function settleOne({ queue, entry, consumer }: UnsettledDelivery, how: Settlemen
   queue.dispatch();
 }
 
-function settleAll(deliveries: readonly UnsettledDelivery[], how: Settlement): void {
+/** Settles several deliveries, queue by queue. */
+export function settleAll(deliveries: readonly UnsettledDelivery[], how: Settlement): void {
   const queues = new Map<Queue, QueueEntry[]>();
   for (const { queue, entry, consumer } of deliveries) {
     consumer?.settled(entry);

@@ -14,6 +14,7 @@ import { Routes } from './routes.js';
 import type { CommitLog } from './store/commit-log.js';
 import { bindingKey, recordKey, recordKinds, tableFromText, tableToText } from './topology-records.js';
 import type { BindingRecord, ExchangeRecord, QueueRecord } from './topology-records.js';
+import { checkMatchMode } from './routing/headers.js';
 
 /** What a virtual host needs from the broker. */
 export interface VhostSurroundings {
@@ -61,6 +62,7 @@ const comparedArguments = [
   'x-max-priority',
   'x-single-active-consumer',
   'x-delivery-limit',
+  'x-queue-mode',
 ] as const;
 
 /**
@@ -103,8 +105,7 @@ export class Vhost {
     if (queue === undefined) throw new AmqpError('NOT_FOUND', `no queue '${name}' in vhost '${this.name}'`);
     const { owner } = queue.definition;
     if (owner === undefined || owner === user) return queue;
-    const text = `cannot obtain exclusive access to locked queue '${name}' in vhost '${this.name}'`;
-    throw new AmqpError('RESOURCE_LOCKED', text);
+    throw this.#locked(name);
   }
 
   /** @throws PRECONDITION_FAILED when it exists and differs; ACCESS_REFUSED for reserved names. */
@@ -139,7 +140,8 @@ export class Vhost {
   }
 
   /** @throws PRECONDITION_FAILED, RESOURCE_LOCKED, ACCESS_REFUSED, RESOURCE_ERROR, NOT_IMPLEMENTED, INTERNAL_ERROR. */
-  declareQueue(wish: QueueWish): Queue {
+  declareQueue(asked: QueueWish): Queue {
+    const wish = { ...asked, isDurable: asked.isDurable && !asked.isExclusive };
     const there = this.queues.get(wish.name);
     if (there !== undefined) return this.#sameQueue(this.queue(wish.name, wish.connection), wish);
     const { name, isDurable, isAutoDelete } = wish;
@@ -177,6 +179,7 @@ export class Vhost {
   /** @throws NOT_FOUND, ACCESS_REFUSED, RESOURCE_ERROR. */
   bind(wish: BindingWish): void {
     const source = this.exchange(wish.source);
+    if (source.definition.type === 'headers') checkMatchMode(wish.arguments);
     const id = bindingId(wish);
     if (source.bindings.has(id)) return;
     const there = this.#bindingsTo.get(wish.destination);
@@ -190,9 +193,9 @@ export class Vhost {
     if (binding.storeKey !== undefined) this.#put(binding.storeKey, record);
   }
 
-  /** Fine when there is no such binding. @throws NOT_FOUND for a missing exchange. */
+  /** Fine when there is no such binding, or no such exchange. */
   unbind(wish: BindingWish): void {
-    const binding = this.exchange(wish.source).bindings.get(bindingId(wish));
+    const binding = this.exchanges.get(wish.source)?.bindings.get(bindingId(wish));
     if (binding !== undefined) this.#removeBinding(binding);
   }
 
@@ -336,13 +339,18 @@ export class Vhost {
     const compare = (arg: string, received: unknown, current: unknown): void => {
       if (received !== current) throw inequivalent({ arg, what, received, current });
     };
+    if (wish.isExclusive !== (definition.owner !== undefined)) throw this.#locked(there.name);
     compare('durable', wish.isDurable, definition.isDurable);
     compare('auto_delete', wish.isAutoDelete, definition.isAutoDelete);
-    compare('exclusive', wish.isExclusive, definition.owner !== undefined);
     compare('x-queue-type', queueOptions(wish.arguments).type, definition.options.type);
     this.#compareArguments(what, comparedArguments, [wish.arguments, definition.arguments]);
     there.touch();
     return there;
+  }
+
+  #locked(name: string): AmqpError {
+    const text = `cannot obtain exclusive access to locked queue '${name}' in vhost '${this.name}'`;
+    return new AmqpError('RESOURCE_LOCKED', text);
   }
 
   #compareArguments(what: string, names: readonly string[], tables: readonly [FieldTable, FieldTable]): void {

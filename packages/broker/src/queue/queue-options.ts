@@ -26,7 +26,8 @@ export interface QueueOptions {
 
 /** A quorum queue's limit when the declaration names none: that of RabbitMQ since 4.0. */
 const quorumDeliveryLimit = 20;
-const durationMsMax = 2 ** 32 - 1;
+/** Longest time to live and longest life of an unused queue, in milliseconds: ten years, as on RabbitMQ. */
+export const durationMsMax = 315_360_000_000;
 
 /** Reads the arguments of `queue.declare`. Unknown ones are kept and compared, and mean nothing, as on RabbitMQ. */
 export function queueOptions(args: FieldTable): QueueOptions {
@@ -36,6 +37,7 @@ export function queueOptions(args: FieldTable): QueueOptions {
   if (deadLetterRoutingKey !== undefined && deadLetterExchange === undefined) {
     throw invalid('x-dead-letter-routing-key', 'it needs x-dead-letter-exchange');
   }
+  queueMode(args);
   return {
     type,
     messageTtlMs: whole(args, 'x-message-ttl', { least: 0, most: durationMsMax }),
@@ -56,6 +58,12 @@ function queueType(args: FieldTable): QueueType {
   if (type === 'classic' || type === 'quorum') return type;
   if (type === 'stream') throw new AmqpError('NOT_IMPLEMENTED', 'this broker has no streams (x-queue-type stream)');
   throw invalid('x-queue-type', `'${type}' is neither classic nor quorum`);
+}
+
+/** How lazily a classic queue keeps its messages: means nothing any more, and is still checked. */
+function queueMode(args: FieldTable): void {
+  const mode = text(args, 'x-queue-mode') ?? 'default';
+  if (mode !== 'default' && mode !== 'lazy') throw invalid('x-queue-mode', `'${mode}' is neither default nor lazy`);
 }
 
 function overflow(args: FieldTable): Overflow {

@@ -139,6 +139,11 @@ export class Queue {
     return entry;
   }
 
+  /** How often a quorum queue's message came back; undefined for a classic queue, which does not tell. */
+  deliveryCount(entry: QueueEntry): number | undefined {
+    return this.definition.options.type === 'quorum' ? entry.returns : undefined;
+  }
+
   /** The entry is done with: forget it. */
   settle(entry: QueueEntry): void {
     if (this.#unsettled.delete(entry)) this.#forget(entry);

@@ -1,5 +1,6 @@
-import { fieldValuesEqual } from '@torcello/amqp091';
+import { fieldValuesEqual, untyped } from '@torcello/amqp091';
 import type { FieldTable } from '@torcello/amqp091';
+import { AmqpError } from '../amqp-error.js';
 import type { Routable, RouteBinding, Router } from './router.js';
 
 /**
@@ -21,6 +22,14 @@ export class HeadersRouter<Destination> implements Router<Destination> {
     const headers = message.headers ?? {};
     for (const binding of this.#bindings) if (matches(binding.arguments, headers)) found(binding.destination);
   }
+}
+
+const modes: readonly unknown[] = [undefined, 'all', 'any', 'all-with-x', 'any-with-x'];
+
+/** @throws PRECONDITION_FAILED for an `x-match` that is not known. */
+export function checkMatchMode(wanted: FieldTable): void {
+  if (modes.includes(untyped(wanted['x-match']))) return;
+  throw new AmqpError('PRECONDITION_FAILED', `x-match is one of ${modes.slice(1).join(', ')}`);
 }
 
 function matches(wanted: FieldTable, headers: FieldTable): boolean {

@@ -1,5 +1,5 @@
 import { connect } from 'amqplib';
-import type { ConfirmChannel, ConsumeMessage } from 'amqplib';
+import type { ConfirmChannel, ConsumeMessage, Message } from 'amqplib';
 import { seededRandom } from '@torcello/platform/testing';
 import type { Random } from '@torcello/platform';
 import { CrashLedger } from './ledger.js';
@@ -57,7 +57,7 @@ interface Client {
 interface Found {
   readonly number: number;
   readonly isIntact: boolean;
-  readonly message: ConsumeMessage;
+  readonly message: Message;
 }
 
 interface Surroundings {
@@ -85,7 +85,7 @@ async function readAll(client: Client): Promise<Found[]> {
   while (found.length < messageCount) {
     const message = await channel.get('q');
     if (message === false) break;
-    found.push(read(message as ConsumeMessage));
+    found.push(read(message));
     messageCount = Math.max(messageCount, found.length + message.fields.messageCount);
   }
   return found;
@@ -96,7 +96,7 @@ export function bodyOf(number: number): Buffer {
   return Buffer.from(`${number} `.repeat(1 + (number % 40)));
 }
 
-function read(message: ConsumeMessage): Found {
+function read(message: Message): Found {
   const number = Number.parseInt(message.content.toString(), 10);
   return { number, isIntact: message.content.equals(bodyOf(number)), message };
 }

@@ -1,0 +1,22 @@
+/** A difference that is meant. */
+export interface Deviation {
+  /** The scenarios that show it: a whole name, or the beginning of one before a `*`. */
+  readonly scenarios: string;
+  /** As it stands in docs/protocols/amqp-0-9-1.md. */
+  readonly why: string;
+}
+
+/** Every difference from the RabbitMQ of the tests; what is not here must be equal. */
+export const deviations: {
+  /** Headers that a newer RabbitMQ writes and the one of the tests does not: not compared. */
+  readonly headersLeftOut: readonly string[];
+  readonly list: readonly Deviation[];
+} = {
+  headersLeftOut: ['x-last-death-'],
+  list: [
+    {
+      scenarios: 'single active consumer: the next takes over from one with a delivery out',
+      why: 'A single active consumer that is cancelled while a delivery is out: the next one receives at once. RabbitMQ 3.10 waits for the next publish, at which the queue process fails and every consumer is cancelled.',
+    },
+  ],
+};

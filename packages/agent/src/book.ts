@@ -34,13 +34,8 @@ export interface StepState {
   /** Where the chunk that may be on its way ends; not above `outputSentBytes` when there is none. */
   outputSendingEnd: number;
   isOutputComplete: boolean;
-  outputCut: OutputCut | undefined;
-}
-
-/** What is beyond the limit of a run: hashed up to `bytes`, with the hash's state where it is known. */
-export interface OutputCut {
-  readonly bytes: number;
-  readonly hash?: string;
+  /** Undefined while everything that the step wrote is on the disk. */
+  outputLostBytes: number | undefined;
 }
 
 /** The state of the agent: what its journal says. Changed by nothing but the records. */
@@ -170,7 +165,7 @@ function changeStep(plan: KnownPlan, record: StepChange): void {
   if (step === undefined) return;
   if (record.type === 'stepTimeout') step.isTimedOut = true;
   if (record.type === 'rebooting') step.rebootingAtMs = record.atMs;
-  if (record.type === 'outputCut') step.outputCut = outputCutOf(record);
+  if (record.type === 'outputCut') step.outputLostBytes = record.lostBytes;
   if (record.type === 'stepEnded') step.result = record.result;
   if (record.type === 'outputSending') step.outputSendingEnd = record.end;
   if (record.type === 'outputSent') {
@@ -197,12 +192,8 @@ function startedStep(
     outputSentBytes: earlier?.outputSentBytes ?? 0,
     outputSendingEnd: earlier?.outputSendingEnd ?? 0,
     isOutputComplete: false,
-    outputCut: earlier?.outputCut,
+    outputLostBytes: earlier?.outputLostBytes,
   };
-}
-
-function outputCutOf({ bytes, hash }: Extract<JournalRecord, { readonly type: 'outputCut' }>): OutputCut {
-  return hash === undefined ? { bytes } : { bytes, hash };
 }
 
 function* remaining(plan: KnownPlan): Generator<JournalRecord> {
@@ -221,7 +212,9 @@ function* remainingOfStep(planId: string, step: number, state: StepState): Gener
   yield { ...starting, atMs: startedAtMs };
   if (attemptAtMs !== startedAtMs) yield { ...starting, atMs: attemptAtMs };
   if (state.rebootingAtMs !== undefined) yield { type: 'rebooting', planId, step, atMs: state.rebootingAtMs };
-  if (state.outputCut !== undefined) yield { type: 'outputCut', planId, step, ...state.outputCut };
+  if (state.outputLostBytes !== undefined) {
+    yield { type: 'outputCut', planId, step, lostBytes: state.outputLostBytes };
+  }
   if (state.isTimedOut) yield { type: 'stepTimeout', planId, step };
   if (state.result !== undefined) yield { type: 'stepEnded', planId, step, result: state.result };
   if (state.outputSendingEnd > state.outputSentBytes) {

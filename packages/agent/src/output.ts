@@ -2,6 +2,7 @@ import { limits, outputHeaders } from '@torcello/contracts/agent';
 import { sleep, type Clock, type Logger } from '@torcello/platform';
 import { open, type FileHandle } from 'node:fs/promises';
 import { systemCode } from './errors.js';
+import { OutputExcess, sha256Of } from './output-excess.js';
 import type { Journal } from './journal.js';
 import { announce } from './points.js';
 import type { Uplink } from './uplink.js';
@@ -22,6 +23,16 @@ interface Stream extends OutputOf {
   /** Where the chunk ends that may be on its way; it is never sent with another end. */
   sendingEnd: number;
   hasEnded: boolean;
+  /** What is beyond the limit; undefined while nothing is. */
+  excess: OutputExcess | undefined;
+  /** The mark behind the last byte, once it is made: sent again, it is the same. */
+  end: OutputEnd | undefined;
+}
+
+/** What the last message of a step says: how much it wrote, and the SHA-256 of that where it is known. */
+interface OutputEnd {
+  readonly offset: number;
+  readonly sha256: string | undefined;
 }
 
 export interface OutputOptions {
@@ -34,23 +45,26 @@ export interface OutputOptions {
   readonly onSent: (planId: string) => void;
   /** Default: the contracts' `outputRunBytesMax`. */
   readonly runBytesMax?: number;
+  /** So much beyond the limit is given back to the disk at a time. Default: 1 MiB. */
+  readonly excessBytesMax?: number;
 }
 
 const pollMs = 200;
 const retryMsMax = 5_000;
 const publishTimeoutMs = 10_000;
+const excessBytesMax = 1_048_576;
 const chunkBytesMax = limits.outputChunkBytesMax.value;
 
 /**
  * Sends what steps write, as bytes, in chunks that say their offset. It reads the files that the steps write to, one
  * chunk at a time, and goes on only after the broker's confirm: the file is the queue, so output costs no memory, and
- * after a restart it goes on from the last confirmed offset. What is over the limit of a run is neither sent nor kept.
+ * after a restart it goes on from the last confirmed offset. What is over the limit of a run is neither sent nor kept, but
+ * counted and hashed: the mark at the end tells length and SHA-256 of all that the step wrote.
  */
 export class OutputSpool {
   readonly #options: OutputOptions;
   readonly #runBytesMax: number;
   readonly #streams = new Map<string, Stream>();
-  readonly #cutBytes = new Map<string, number>();
   readonly #wake = new Wake();
 
   constructor(options: OutputOptions) {
@@ -69,6 +83,8 @@ export class OutputSpool {
       sentBytes: state?.outputSentBytes ?? 0,
       sendingEnd: state?.outputSendingEnd ?? 0,
       hasEnded: state?.result !== undefined,
+      excess: undefined,
+      end: undefined,
     });
     this.#wake.call();
   }
@@ -80,9 +96,9 @@ export class OutputSpool {
     this.#wake.call();
   }
 
-  /** Bytes of the step that were written and are gone, because they were over the limit. */
-  cutBytes(planId: string, index: number): number {
-    return this.#cutBytes.get(keyOf(planId, index)) ?? 0;
+  /** Bytes of the step that were over the limit, and that the length of its file does not count any more. */
+  lostBytes(planId: string, index: number): number {
+    return this.#options.journal.book.plan(planId)?.steps.get(index)?.outputLostBytes ?? 0;
   }
 
   /** Whether something of the plan is still to be sent. */
@@ -128,17 +144,20 @@ export class OutputSpool {
   async #step(key: string, stream: Stream, file: FileHandle | undefined): Promise<boolean> {
     // Asked before reading: what was written before the end is all read then.
     const { hasEnded } = stream;
+    const isBehind = file !== undefined && (await this.#tendExcess(stream, file));
     const body = file === undefined ? Buffer.alloc(0) : await this.#read(stream, file);
     if (body.length > 0) {
       await this.#sendChunk(stream, body);
       // A step that writes a little all the time is sent with a breath in between, not line by line.
-      return hasEnded || body.length === chunkBytesMax;
+      return hasEnded || isBehind || body.length === chunkBytesMax;
     }
     if (hasEnded) {
-      await this.#sendEnd(stream);
+      stream.end ??= await this.#endOf(stream, file);
+      await this.#sendEnd(stream, stream.end);
       this.#finish(key, stream.planId);
+      return false;
     }
-    return false;
+    return isBehind;
   }
 
   async #sendChunk(stream: Stream, body: Uint8Array): Promise<void> {
@@ -154,11 +173,16 @@ export class OutputSpool {
     await journal.write({ type: 'outputSent', planId, step: index, offset: end, isLast: false }, { sync: false });
   }
 
-  /** An empty chunk at the end of all that was written; beyond the limit of a run it tells that output was cut. */
-  async #sendEnd(stream: Stream): Promise<void> {
+  async #endOf(stream: Stream, file: FileHandle | undefined): Promise<OutputEnd> {
+    if (file === undefined) return { offset: stream.sentBytes, sha256: undefined };
+    if (stream.excess !== undefined) return await stream.excess.end(file);
+    return { offset: stream.sentBytes, sha256: await sha256Of(file, stream.sentBytes) };
+  }
+
+  /** An empty chunk at the end of all that was written. */
+  async #sendEnd(stream: Stream, { offset, sha256 }: OutputEnd): Promise<void> {
     const { planId, index, sentBytes } = stream;
-    const offset = sentBytes + this.cutBytes(planId, index);
-    await this.#publish(stream, { body: new Uint8Array(), offset, isLast: true });
+    await this.#publish(stream, { body: new Uint8Array(), offset, isLast: true, sha256 });
     await this.#options.journal.write(
       { type: 'outputSent', planId, step: index, offset: sentBytes, isLast: true },
       { sync: false },
@@ -167,12 +191,10 @@ export class OutputSpool {
 
   #finish(key: string, planId: string): void {
     this.#streams.delete(key);
-    this.#cutBytes.delete(key);
     if (!this.isPending(planId)) this.#options.onSent(planId);
   }
 
   async #read(stream: Stream, file: FileHandle): Promise<Buffer> {
-    await this.#cut(stream, file);
     const { sentBytes, sendingEnd } = stream;
     const wanted = sendingEnd > sentBytes ? sendingEnd - sentBytes : chunkBytesMax;
     const length = Math.min(wanted, this.#runBytesMax - sentBytes);
@@ -181,27 +203,40 @@ export class OutputSpool {
     return buffer.subarray(0, bytesRead);
   }
 
-  /** The file is written by appending, so that its end may be taken away while it is written. */
-  async #cut(stream: Stream, file: FileHandle): Promise<void> {
+  async #tendExcess(stream: Stream, file: FileHandle): Promise<boolean> {
     const { size } = await file.stat();
-    if (size <= this.#runBytesMax) return;
-    const key = keyOf(stream.planId, stream.index);
-    this.#cutBytes.set(key, (this.#cutBytes.get(key) ?? 0) + size - this.#runBytesMax);
-    await file.truncate(this.#runBytesMax);
+    const { planId, index } = stream;
+    const { journal } = this.#options;
+    const lostBytes = journal.book.plan(planId)?.steps.get(index)?.outputLostBytes;
+    if (stream.excess === undefined && size <= this.#runBytesMax && lostBytes === undefined) return false;
+    stream.excess ??= new OutputExcess({
+      path: stream.file,
+      from: this.#runBytesMax,
+      bytesMax: this.#options.excessBytesMax ?? excessBytesMax,
+      lostBytes,
+      onLoss: (bytes) => journal.write({ type: 'outputCut', planId, step: index, lostBytes: bytes }),
+    });
+    return await stream.excess.tend(file);
   }
 
   async #publish(
     stream: Stream,
-    chunk: { readonly body: Uint8Array; readonly offset: number; readonly isLast: boolean },
+    chunk: {
+      readonly body: Uint8Array;
+      readonly offset: number;
+      readonly isLast: boolean;
+      readonly sha256?: string | undefined;
+    },
   ): Promise<void> {
     const { deploymentId, planId, index, step } = stream;
-    const { body, offset, isLast } = chunk;
+    const { body, offset, isLast, sha256 } = chunk;
     const headers = {
       [outputHeaders.deploymentId]: deploymentId,
       [outputHeaders.planId]: planId,
       [outputHeaders.step]: step,
       [outputHeaders.offset]: offset,
       [outputHeaders.last]: isLast,
+      ...(sha256 === undefined ? {} : { [outputHeaders.sha256]: sha256 }),
     };
     const id = `${planId}.${index}.${isLast ? 'end' : offset}`;
     const send = await this.#options.uplink();

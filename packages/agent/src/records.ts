@@ -38,14 +38,13 @@ export type JournalRecord =
       readonly offset: number;
       readonly isLast: boolean;
     }
-  /** What a step wrote beyond the limit of a run is hashed up to `bytes`, and may be gone from the disk. */
+  /** What a step wrote beyond the limit of a run is being given back to the disk. */
   | {
       readonly type: 'outputCut';
       readonly planId: string;
       readonly step: number;
-      readonly bytes: number;
-      /** State of the hash, Base64; absent where bytes were lost before they were hashed. */
-      readonly hash?: string;
+      /** So many bytes are not even counted by the length of the file any more. */
+      readonly lostBytes: number;
     }
   /** The plan is to end: it is written before anything is ended. A plan that runs already is not superseded. */
   | EndingRecord

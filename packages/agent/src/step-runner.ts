@@ -202,10 +202,12 @@ export class StepRunner {
   async #endTree(state: StepState, graceMs: number): ReturnType<typeof endTree> {
     if (!this.#isSameBoot(state)) return { hasKilled: false, left: 0 };
     const { payload, step } = this.#place;
+    // The folder tells one agent of a machine from another.
+    const folder = applicationFolder(this.#tools.applicationsFolder, payload);
     const tree: StepTree = {
       planId: payload.planId,
       leader: await this.#leader(state),
-      marks: [`TORCELLO_PLAN=${payload.planId}`, `TORCELLO_STEP=${step.name}`],
+      marks: [`TORCELLO_PLAN=${payload.planId}`, `TORCELLO_STEP=${step.name}`, `TORCELLO_FOLDER=${folder}`],
       group: state.group,
     };
     return await endTree(tree, graceMs, { clock: this.#tools.clock, signal: this.#signal });
@@ -327,7 +329,7 @@ export class StepRunner {
       (facts) => facts.size,
       () => 0,
     );
-    return size + this.#tools.output.cutBytes(planId, this.#place.index);
+    return size + this.#tools.output.lostBytes(planId, this.#place.index);
   }
 
   async #applicationFolder(): Promise<string> {

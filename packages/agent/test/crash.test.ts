@@ -4,10 +4,11 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { ResultMessage } from '@torcello/contracts/agent';
+import type { PlanHeader, PlanStep, ResultMessage } from '@torcello/contracts/agent';
 import { run } from '@torcello/test-support';
 import { rolldown } from 'rolldown';
 import { PlanKeys, headerOf, payloadOf, planIdOf, type OutputChunk } from './support/control.js';
+import { isRunning } from './support/eventually.js';
 import { temporaryFolder } from './support/folder.js';
 
 const builtOnce = await temporaryFolder();
@@ -51,12 +52,13 @@ async function prepare(folder: string): Promise<void> {
     (letter) => Buffer.from(letter).toString('base64'),
   );
   await writeFile(path.join(folder, 'letters.json'), JSON.stringify(letters));
+  await writeFile(path.join(folder, 'cancels.json'), '[]');
   await writeFile(path.join(folder, 'plan.key'), privateKey.export({ type: 'pkcs8', format: 'pem' }));
 }
 
 /** One life of the agent. True when it was killed at its point, false when it came to its end. */
-async function live(folder: string, crashAt: number): Promise<boolean> {
-  const running = run(process.execPath, [child, folder], { env: { CRASH_AT: String(crashAt) } });
+async function live(folder: string, crashAt: number, env: Readonly<Record<string, string>> = {}): Promise<boolean> {
+  const running = run(process.execPath, [child, folder], { env: { ...env, CRASH_AT: String(crashAt) } });
   const { code, signal } = await running.exited;
   if (signal === 'SIGKILL') return true;
   assert.equal(code, 0, running.output().stderr);
@@ -131,4 +133,87 @@ test('killed again and again, at the fourth point of every life, it still gets t
   for (let lifeNumber = 0; lifeNumber < 15 && isKilled; lifeNumber += 1) isKilled = await live(folder.path, 4);
   await live(folder.path, 0);
   await check(folder.path, 'killed again and again');
+});
+
+/**
+ * Plan 1 runs with a child that has left it, and does not listen; 2 waits behind it; 3 takes the place of 4. Then 1, 2 and
+ * 9, which nobody knows, are cancelled.
+ */
+async function prepareCancels(folder: string): Promise<void> {
+  const { privateKey } = generateKeyPairSync('ed25519');
+  const keys = new PlanKeys(privateKey);
+  const ledger = path.join(folder, 'ledger');
+  const hold = `while [ -e ${folder} ]; do sleep 0.1; done`;
+  const inside = `trap '' TERM; echo \$\$ >> ${folder}/pids; ${hold}`;
+  const script = `echo $$ >> ${folder}/pids; setsid sh -c "${inside}" & echo start >> ${ledger}; ${hold}`;
+  const touch = (word: string): Partial<PlanStep> => ({ command: ['sh', '-c', `echo ${word} >> ${ledger}`] });
+  const seal = (number: number, steps: readonly Partial<PlanStep>[], header: Partial<PlanHeader> = {}): string => {
+    const planId = planIdOf(number);
+    const letter = keys.seal(headerOf(keys, { planId, ...header }), payloadOf(steps, { planId }));
+    return Buffer.from(letter).toString('base64');
+  };
+  const cancel = (number: number): string => {
+    const planId = planIdOf(number);
+    const letter = keys.seal(headerOf(keys, { planId, kind: 'cancel' }), {
+      format: 'torcello/1',
+      planId,
+      graceMs: 300,
+    });
+    return Buffer.from(letter).toString('base64');
+  };
+  const letters = [
+    seal(1, [{ command: ['sh', '-c', script] }, touch('never')]),
+    seal(2, [touch('two')]),
+    seal(4, [touch('four')]),
+    seal(3, [touch('three')], { replaces: [planIdOf(4)] }),
+  ];
+  await writeFile(path.join(folder, 'letters.json'), JSON.stringify(letters));
+  await writeFile(path.join(folder, 'cancels.json'), JSON.stringify([1, 2, 9].map(cancel)));
+  await writeFile(path.join(folder, 'plan.key'), privateKey.export({ type: 'pkcs8', format: 'pem' }));
+}
+
+async function checkCancels(folder: string, at: string): Promise<void> {
+  assert.equal(await readFile(path.join(folder, 'ledger'), 'utf8'), 'start\nthree\n', at);
+  const results = (await receivedIn(folder)).filter(({ kind }) => kind === 'result').map(({ body }) => body);
+  const expected = new Map([
+    [1, 'cancelled started'],
+    [2, 'cancelled'],
+    [3, 'succeeded started'],
+    [4, 'superseded'],
+    [9, 'cancelled'],
+  ]);
+  for (const [number, end] of expected) {
+    const ends = results
+      .filter(({ planId }) => planId === planIdOf(number))
+      .map(({ outcome, startedAtMs }) => `${outcome}${startedAtMs === undefined ? '' : ' started'}`);
+    assert.deepEqual([...new Set(ends)], [end], `plan ${number}, ${at}: ${JSON.stringify(results)}`);
+  }
+  const pids = (await readFile(path.join(folder, 'pids'), 'utf8')).trim().split('\n').map(Number);
+  for (const pid of pids) assert.equal(await isRunning(pid), false, `process ${pid} lives on, ${at}`);
+}
+
+test('killed at any point of a cancel or of a take-over, an agent that comes back ends all that it should, once', async () => {
+  const env = { RESULTS: '5' };
+  await using sample = await temporaryFolder();
+  await prepareCancels(sample.path);
+  assert.equal(await live(sample.path, 0, env), false);
+  await checkCancels(sample.path, 'never killed');
+  const points = (await readFile(path.join(sample.path, 'points'), 'utf8')).trim().split('\n');
+  for (const point of ['journalled ending', 'treeAsked', 'treeKilled'])
+    assert.ok(
+      points.some((line) => line.includes(point)),
+      `${point} was not reached`,
+    );
+
+  const lives = points.map((name, index) => async (): Promise<void> => {
+    await using folder = await temporaryFolder();
+    await prepareCancels(folder.path);
+    await live(folder.path, index + 1, env);
+    await live(folder.path, 0, env);
+    await checkCancels(folder.path, `killed at ${name}`);
+  });
+  const lane = async (): Promise<void> => {
+    for (let next = lives.shift(); next !== undefined; next = lives.shift()) await next();
+  };
+  await Promise.all([lane(), lane()]);
 });

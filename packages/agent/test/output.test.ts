@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { mkdtemp, rm, writeFile, appendFile, stat } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -6,7 +7,7 @@ import { test } from 'node:test';
 import { outputHeaders } from '@torcello/contracts/agent';
 import { silentLogger, systemClock } from '@torcello/platform';
 import { Journal } from '../src/journal.js';
-import { OutputSpool } from '../src/output.js';
+import { OutputSpool, type OutputOptions } from '../src/output.js';
 import type { UplinkMessage } from '../src/uplink.js';
 import { deploymentId, planIdOf } from './support/control.js';
 
@@ -16,6 +17,7 @@ interface Sent {
   readonly offset: number;
   readonly text: string;
   readonly isLast: boolean;
+  readonly sha256: string | undefined;
 }
 
 /** A spool over a real journal, with a scripted way up. */
@@ -44,7 +46,7 @@ class Bench implements AsyncDisposable {
     return new Bench(folder, journal);
   }
 
-  start(runBytesMax?: number): OutputSpool {
+  start(limits: Pick<OutputOptions, 'runBytesMax' | 'excessBytesMax'> = {}): OutputSpool {
     const stop = new AbortController();
     const spool = new OutputSpool({
       clock: systemClock,
@@ -52,7 +54,7 @@ class Bench implements AsyncDisposable {
       journal: this.journal,
       uplink: async () => async (message) => this.#take(message),
       onSent: () => stop.abort(),
-      ...(runBytesMax === undefined ? {} : { runBytesMax }),
+      ...limits,
     });
     spool.follow({ deploymentId, planId, index: 0, step: 'a', file: this.file });
     this.#spool = spool;
@@ -83,6 +85,7 @@ class Bench implements AsyncDisposable {
       offset: Number(headers?.[outputHeaders.offset]),
       text: Buffer.from(body).toString('latin1'),
       isLast: headers?.[outputHeaders.last] === true,
+      sha256: headers?.[outputHeaders.sha256] as string | undefined,
     };
     this.onSend(sent);
     this.sent.push(sent);
@@ -166,20 +169,46 @@ test('a new spool goes on at the confirmed offset, and with the end of the chunk
   );
 });
 
-test('what is over the limit of a run is neither sent nor kept, and told by the end', async () => {
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+test('the end tells length and SHA-256 of everything', async () => {
   await using bench = await Bench.make();
-  await writeFile(bench.file, 'x'.repeat(1_000));
-  const spool = bench.start(100);
-  const cut = new Promise<void>((resolve) => (bench.onSend = () => resolve()));
-  await cut;
-  assert.equal(spool.cutBytes(planId, 0), 900);
+  await writeFile(bench.file, 'one two');
+  bench.start();
   await bench.drain();
-  assert.deepEqual(
-    bench.sent.map(({ offset, text, isLast }) => [offset, text.length, isLast]),
-    [
-      [0, 100, false],
-      [1_000, 0, true],
-    ],
-  );
-  assert.equal((await stat(bench.file)).size, 100);
+  assert.deepEqual(bench.sent.at(-1), { offset: 7, text: '', isLast: true, sha256: sha256('one two') });
+});
+
+test('what is over the limit of a run is neither sent nor kept, but counted and hashed by the end', async () => {
+  await using bench = await Bench.make();
+  const text = Array.from({ length: 60_000 }, (_, index) => `line ${index}\n`).join('');
+  const half = text.length / 2;
+  await writeFile(bench.file, text.slice(0, half));
+  bench.start({ runBytesMax: 100, excessBytesMax: 65_536 });
+  await new Promise<void>((resolve) => (bench.onSend = () => resolve()));
+  const blocksOf = async (): Promise<number> => (await stat(bench.file)).blocks * 512;
+  const deadline = AbortSignal.timeout(20_000);
+  while ((await blocksOf()) > 70_000) {
+    deadline.throwIfAborted();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  await appendFile(bench.file, text.slice(half));
+  await bench.drain();
+  assert.deepEqual(bench.sent, [
+    { offset: 0, text: text.slice(0, 100), isLast: false, sha256: undefined },
+    { offset: text.length, text: '', isLast: true, sha256: sha256(text) },
+  ]);
+});
+
+test('an agent that takes over a cut output tells its length, and no hash that it cannot know', async () => {
+  await using bench = await Bench.make();
+  await writeFile(bench.file, 'x'.repeat(200_000));
+  const isFreed = new Promise<void>((resolve) => (bench.onSend = () => resolve()));
+  bench.start({ runBytesMax: 100, excessBytesMax: 65_536 });
+  await isFreed;
+  await bench.stop();
+  await appendFile(bench.file, 'y'.repeat(50));
+  bench.start({ runBytesMax: 100, excessBytesMax: 65_536 });
+  await bench.drain();
+  assert.deepEqual(bench.sent.at(-1), { offset: 200_050, text: '', isLast: true, sha256: undefined });
 });

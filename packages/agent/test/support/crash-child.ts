@@ -1,9 +1,9 @@
 import type { ResultMessage } from '@torcello/contracts/agent';
 import { connect, memoryDriver } from '@torcello/messaging';
-import { silentLogger, systemClock } from '@torcello/platform';
+import { silentLogger, sleep, systemClock } from '@torcello/platform';
 import { createPrivateKey } from 'node:crypto';
 import { subscribe } from 'node:diagnostics_channel';
-import { appendFileSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { Agent } from '../../src/agent.js';
@@ -14,10 +14,13 @@ import { PlanKeys, TestControl, machineId } from './control.js';
  * One life of an agent with its control plane in a process of its own: puts all letters again, as a broker would that
  * never heard of the first delivery, and dies by SIGKILL at the n-th point of the agent's work. Without `CRASH_AT` it
  * lives until every plan has its result and all output is there. What the control plane got goes into a file at once.
+ * Cancels are put when the ledger is there: a step has started.
  */
 const folder = process.argv[2] ?? '';
 const crashAt = Number(process.env['CRASH_AT'] ?? 0);
 const letters = JSON.parse(readFileSync(path.join(folder, 'letters.json'), 'utf8')) as readonly string[];
+const cancels = JSON.parse(readFileSync(path.join(folder, 'cancels.json'), 'utf8')) as readonly string[];
+const resultsExpected = Number(process.env['RESULTS'] ?? letters.length);
 const keys = new PlanKeys(createPrivateKey(readFileSync(path.join(folder, 'plan.key'))));
 
 let points = 0;
@@ -47,8 +50,10 @@ const agent = new Agent({
   },
 });
 await agent.start();
+while (cancels.length > 0 && !existsSync(path.join(folder, 'ledger'))) await sleep(systemClock, 10);
+for (const letter of cancels) await control.put(Buffer.from(letter, 'base64'), 'cancel', 'cancel');
 const isResulted = (): boolean =>
-  new Set(control.results.map(({ planId }: ResultMessage) => planId)).size === letters.length;
+  new Set(control.results.map(({ planId }: ResultMessage) => planId)).size === resultsExpected;
 await control.until('all results', isResulted);
 await control.until('all output', () => received('output').filter((line) => line.includes('"isLast":true')).length > 0);
 for (const { planId } of control.results) await control.receipt(planId);

@@ -12,6 +12,7 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeMeaning>> = {
   QUOTA_EXCEEDED: { radius: 'message', retryable: true, means: 'the mailbox holds as many letters as it may' },
   EXPIRED: { radius: 'message', retryable: false, means: 'the mailbox or the letter is past its time' },
   UNDECODABLE: { radius: 'message', retryable: false, means: 'the body is not in the expected format' },
+  CONTRACT_VIOLATED: { radius: 'message', retryable: false, means: 'a value does not fit the contract' },
   REMOTE_ERROR: { radius: 'message', retryable: false, means: 'the remote method failed with an error of its own' },
   NO_SUCH_METHOD: { radius: 'message', retryable: false, means: 'the server has no such method' },
   UNSUPPORTED_VERSION: { radius: 'message', retryable: false, means: 'no server of the topic speaks this version' },
@@ -49,6 +50,7 @@ export type ErrorCode =
   | 'QUOTA_EXCEEDED'
   | 'EXPIRED'
   | 'UNDECODABLE'
+  | 'CONTRACT_VIOLATED'
   | 'REMOTE_ERROR'
   | 'NO_SUCH_METHOD'
   | 'UNSUPPORTED_VERSION'

@@ -80,14 +80,17 @@ export class Amqp10Consumer implements Consumer {
     this.#open -= 1;
     const { profile, destination } = this.#options;
     // What comes while it stops goes back at once, where the peer takes it back.
-    if (this.#state !== 'running' && profile.capabilities.redelivers) return delivery.release();
+    if (this.#state !== 'running' && profile.capabilities.redelivers) {
+      this.#link.settle('release', () => delivery.release());
+      return;
+    }
     let told: Amqp10Delivery;
     try {
       const onSettled = (): void => this.#onSettled();
       told = new Amqp10Delivery({ message, delivery, destination, profile, link: () => this.#link, onSettled });
     } catch {
       // Nobody can read it, here or elsewhere.
-      delivery.reject();
+      this.#link.settle('reject', () => delivery.reject());
       return this.#topUp();
     }
     this.#unsettled += 1;

@@ -1,6 +1,7 @@
 import type { Delivery, Destination, IncomingMessage } from '@torcello/messaging';
 import type { Delivery as EngineDelivery } from 'rhea';
 import { fromEngine, isRepeat } from './message-format.js';
+import type { OutcomeKind } from './outcomes.js';
 import type { Profile } from './profiles/profile.js';
 import type { ReceiverLink } from './receiver-link.js';
 
@@ -36,23 +37,24 @@ export class Amqp10Delivery implements Delivery {
   }
 
   accept(): boolean {
-    return this.#settle((delivery) => delivery.accept());
+    return this.#settle('accept', (delivery) => delivery.accept());
   }
 
   release(): boolean {
     const isCounted = this.#options.profile.releaseAs === 'modified';
-    return this.#settle((delivery) => (isCounted ? delivery.modified({ delivery_failed: true }) : delivery.release()));
+    return this.#settle('release', (delivery) =>
+      isCounted ? delivery.modified({ delivery_failed: true }) : delivery.release(),
+    );
   }
 
   reject(): boolean {
-    return this.#settle((delivery) => delivery.reject());
+    return this.#settle('reject', (delivery) => delivery.reject());
   }
 
-  #settle(action: (delivery: EngineDelivery) => void): boolean {
+  #settle(kind: OutcomeKind, write: (delivery: EngineDelivery) => void): boolean {
     if (this.#isSettled) return false;
     this.#isSettled = true;
-    const isHeard = this.#options.link().isOpen;
-    if (isHeard) action(this.#options.delivery);
+    const isHeard = this.#options.link().settle(kind, () => write(this.#options.delivery));
     this.#options.onSettled();
     return isHeard;
   }

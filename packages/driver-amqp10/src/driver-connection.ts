@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import {
   MessagingError,
   type Capabilities,
@@ -127,6 +128,8 @@ export class Amqp10Connection implements DriverConnection {
     if (!this.#isClosing) {
       this.#isClosing = true;
       await this.#flush();
+      // Outcomes are written turn by turn; when the loop comes round, all are out.
+      await setImmediate();
       await this.#settings.engine.close();
     }
     await this.closed;

@@ -4,6 +4,7 @@ import type { Delivery, EventContext, Receiver, Session } from 'rhea';
 import type { Engine } from './engine.js';
 import { conditionOf, linkError, lossOf, type Condition } from './errors.js';
 import { driverLimits } from './limits.js';
+import { Outcomes, type OutcomeKind } from './outcomes.js';
 
 export interface ReceiverLinkOptions {
   readonly engine: Engine;
@@ -25,6 +26,7 @@ export class ReceiverLink {
   readonly #session: Session;
   readonly #receiver: Receiver;
   readonly #attached: Promise<string>;
+  readonly #outcomes = new Outcomes();
   #settleAttached:
     | { readonly resolve: (address: string) => void; readonly reject: (error: MessagingError) => void }
     | undefined;
@@ -56,14 +58,16 @@ export class ReceiverLink {
     void engine.closed.then(() => this.#finish(lossOf(engine.end ?? linkError(undefined, this.#what()), false)));
   }
 
-  /** Whether a delivery of it can still be settled. */
-  get isOpen(): boolean {
-    return !this.#isEnded;
-  }
-
   /** Resolves with the address of the node when the peer has taken the link. @throws NOT_FOUND, ACCESS_REFUSED, … */
   attached(): Promise<string> {
     return this.#attached;
+  }
+
+  /** Writes the outcome of a delivery; false when the link is over. */
+  settle(kind: OutcomeKind, write: () => void): boolean {
+    if (this.#isEnded) return false;
+    this.#outcomes.settle(kind, write);
+    return true;
   }
 
   addCredit(count: number): void {
@@ -95,6 +99,7 @@ export class ReceiverLink {
 
   async close(): Promise<void> {
     await this.detach();
+    await this.#outcomes.idle();
     this.#finish(undefined);
   }
 
@@ -115,9 +120,7 @@ export class ReceiverLink {
   /** Without a source the peer refuses, and says why in the detach that follows (§2.6.3). */
   #onOpen(): void {
     const source = this.#receiver.source as { address?: unknown } | null | undefined;
-    if (source === null || source === undefined) return;
-    const address = typeof source.address === 'string' ? source.address : (this.#options.address ?? '');
-    this.#settleAttached?.resolve(address);
+    if (typeof source?.address === 'string') this.#settleAttached?.resolve(source.address);
   }
 
   #onPeerEnd(condition: Condition | undefined): void {

@@ -113,7 +113,7 @@ export class SenderLink {
   /** Without a target the peer refuses, and says why in the detach that follows (§2.6.3). */
   #onOpen(): void {
     const target = this.#sender.target as { address?: unknown } | null | undefined;
-    if (target === null || target === undefined || this.#state !== 'attaching') return;
+    if (typeof target?.address !== 'string' || this.#state !== 'attaching') return;
     this.#state = 'open';
     this.#settleOpened?.resolve();
     this.#pump();

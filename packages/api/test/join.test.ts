@@ -154,6 +154,8 @@ describe('a login of its own', () => {
         `PUT /api/users/agent-${machine.id}`,
         `PUT /api/permissions/%2F/agent-${machine.id}`,
         `PUT /api/topic-permissions/%2F/agent-${machine.id}`,
+        `PUT /api/user-limits/agent-${machine.id}/max-connections`,
+        `PUT /api/user-limits/agent-${machine.id}/max-channels`,
       ],
     );
     assert.deepEqual(JSON.parse(seen[1]?.body ?? ''), {
@@ -166,6 +168,10 @@ describe('a login of its own', () => {
       write: `^${machine.id}\\..*$`,
       read: '^$',
     });
+    assert.deepEqual(
+      seen.slice(3).map(({ body: limit }) => JSON.parse(limit) as unknown),
+      [{ value: 8 }, { value: 32 }],
+    );
     await new Promise((resolve) => broker.close(resolve));
     const request = requestOf(
       (await test.call('POST', `/v1/machines/${machine.id}/join-line`)).body.joinLine,

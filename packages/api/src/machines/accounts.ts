@@ -47,6 +47,11 @@ export interface ManagedAccountsOptions {
 }
 
 const requestTimeoutMs = 10_000;
+/**
+ * What one agent may open at the broker: control and output each have a connection to consume and one to publish, and
+ * after a broken network the broker counts the old four until it misses their heartbeats. A refusal here would end the agent.
+ */
+const agentLimits = { 'max-connections': 8, 'max-channels': 32 } as const;
 
 /** Logins through the management HTTP interface of RabbitMQ (and of our broker): each reads one mailbox, writes one prefix. */
 export function managedAccounts(options: ManagedAccountsOptions): AgentAccounts {
@@ -73,6 +78,9 @@ export function managedAccounts(options: ManagedAccountsOptions): AgentAccounts 
         write: `^${machineId}\\..*$`,
         read: '^$',
       });
+      for (const [limit, value] of Object.entries(agentLimits)) {
+        await send('PUT', `/api/user-limits/${user}/${limit}`, { value });
+      }
       return withLogin(options.agentTransportUrl, user, password);
     },
     remove: (machineId) => send('DELETE', `/api/users/${userName(machineId)}`),

@@ -14,7 +14,10 @@ const answered = [
   plan('web-2', {
     state: 'cancelled',
     cancel: 'stopped',
-    step: 'start',
+    steps: [
+      { name: 'files', state: 'succeeded' },
+      { name: 'start', state: 'cancelled' },
+    ],
     startedAt: since,
     stopped: { exitCode: null, signal: 'SIGTERM', at: since },
   }),

@@ -28,12 +28,10 @@ export function cancelText(plan: PlanRow): string {
   }
 }
 
-function stoppedText({ stopped, step, finishedAt, since }: PlanRow): string {
+function stoppedText({ stopped, step, steps = [], finishedAt, since }: PlanRow): string {
+  const name = step ?? steps.find(({ state }) => state !== 'succeeded')?.name;
   const code = stopped?.exitCode ?? undefined;
-  const signal = stopped?.signal ?? undefined;
-  const how = signal ?? (code === undefined ? undefined : `exit code ${code}`);
-  const at = stopped?.at ?? finishedAt ?? since;
-  return [...(step === undefined || step === null ? [] : [`in ${step}`]), ...(how === undefined ? [] : [how]), at].join(
-    ', ',
-  );
+  const how = stopped?.signal ?? (code === undefined ? undefined : `exit code ${code}`);
+  const parts = [name === undefined ? undefined : `in ${name}`, how, stopped?.at ?? finishedAt ?? since];
+  return parts.filter((part) => part !== undefined).join(', ');
 }

@@ -12,6 +12,8 @@ export interface Stack {
   request<T>(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<T>;
   conductor(env?: Readonly<Record<string, string>>, imports?: readonly string[]): Promise<Running>;
   agent(name: string, joinLine: string, env?: Readonly<Record<string, string>>): Promise<Running>;
+  /** Base address of the API, and the admin token. */
+  server(): { readonly url: string; readonly token: string };
   /** kill -9 of the broker, and the same broker again on its port and data. */
   /** Pids of broker and API as they run now. */
   pids(): { readonly broker: number | undefined; readonly api: number };
@@ -78,6 +80,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     folder: folder.path,
     request: (method, route, body, headers) =>
       request({ method, url: `${api.field('api')}${route}`, token, body, headers }),
+    server: () => ({ url: api.field('api'), token }),
     conductor: async (more = {}, imports = []) =>
       (await start('conductor', ['--plan-key', planKey], { env: { ...env, ...more }, imports })).running,
     agent: async (name, joinLine, more = {}) => {

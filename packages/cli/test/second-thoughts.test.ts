@@ -132,20 +132,28 @@ test('deploy hands over how it is rolled out, and nothing when nothing was asked
 });
 
 test('deploy --plan shows the order and who is off, and deploys nothing', async () => {
+  const on = { name: 'web-1', state: 'online', evidence: { at: since } };
   const stages = [
-    { name: 's/web#1', needs: [], machines: [{ name: 'web-1', state: 'online', expiresAt: since }] },
-    { name: 's/web#2', needs: ['s/web#1'], machines: [{ name: 'web-2', state: 'never joined', expiresAt: since }] },
+    { name: 's/web#1', needs: [], failuresMax: 1, machines: [on] },
+    { name: 's/web#1~gate', needs: ['s/web#1'], isGate: true, failuresMax: 1, machines: [on] },
+    { name: 's/web#2', needs: ['s/web#1~gate'], failuresMax: 1, machines: [{ name: 'web-2', state: 'never joined' }] },
   ];
-  await using api = await fakeApi({ ...routes, 'GET /v1/environments/e1/plan': () => ({ stages }) });
+  await using api = await fakeApi({
+    ...routes,
+    'GET /v1/environments/e1/plan': () => ({ stages, startBy: waits.until }),
+  });
   const result = await torcello(['deploy', 'shop', '--plan', '--batch', '1'], api);
   assert.equal(result.exitCode, 0, result.stderr);
   assert.equal(
     result.stdout,
     [
-      'ORDER  STAGE  AFTER  MACHINE  STATE         LAST HEARD  EXPIRES',
-      `    1  web#1  -      web-1    online        -           ${since}`,
-      `    2  web#2  web#1  web-2    never joined  -           ${since}`,
-      '2 machines in 2 stages',
+      'ORDER  STAGE                     AFTER       MACHINE  STATE         LAST HEARD',
+      `    1  web#1                     -           web-1    online        ${since}`,
+      `    2  web#1~gate (health gate)  web#1       web-1    online        ${since}`,
+      '    3  web#2                     web#1~gate  web-2    never joined  -',
+      '2 machines in 3 stages',
+      'It stops when more than 1 machines of a stage have failed',
+      `A plan that is not fetched by ${waits.until} expires`,
       'Off now, their plans wait: web-2',
       '',
     ].join('\n'),

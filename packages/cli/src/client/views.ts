@@ -214,14 +214,18 @@ export interface DeadLetterView {
   readonly bytes?: number | null;
 }
 
-/** What a deployment would do: the stages in their order, with who is in each batch. */
+/** What a deployment would do: the stages in their order, with who is in each. */
 export interface RolloutView {
+  /** A plan that was not fetched by then would expire. */
+  readonly startBy?: string | null;
   readonly stages: readonly RolloutStage[];
 }
 
 export interface RolloutStage {
   readonly name: string;
   readonly needs?: readonly string[];
+  /** A health check of the batch before, which no machine installs anything in. */
+  readonly isGate?: boolean;
   readonly failuresMax?: number;
   readonly machines: readonly RolloutMachine[];
 }
@@ -231,8 +235,5 @@ export interface RolloutMachine {
   readonly name: string;
   /** `online`, `unknown`, `lost`, `never joined`. */
   readonly state?: string | null;
-  readonly lastHeartbeatAt?: string | null;
-  /** When its plan would expire. */
-  readonly expiresAt?: string | null;
-  readonly mailboxExpiresAt?: string | null;
+  readonly evidence?: EvidenceView | null;
 }

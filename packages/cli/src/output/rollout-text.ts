@@ -1,6 +1,7 @@
-import type { RolloutMachine, RolloutView } from '../client/views.js';
+import type { RolloutMachine, RolloutStage, RolloutView } from '../client/views.js';
 import { stageName } from './deployment-text.js';
 import { formatTable } from './table.js';
+import { safeText } from './text.js';
 
 const columns = [
   { title: 'ORDER', align: 'right' },
@@ -9,20 +10,18 @@ const columns = [
   { title: 'MACHINE' },
   { title: 'STATE' },
   { title: 'LAST HEARD' },
-  { title: 'EXPIRES' },
 ] as const;
 
 /** What a deployment would do, one line a machine in the order of the stages, and who of them is off. */
-export function rolloutLines({ stages }: RolloutView): readonly string[] {
-  const rows = stages.flatMap(({ name, needs = [], machines }, at) =>
+export function rolloutLines({ stages, startBy }: RolloutView): readonly string[] {
+  const rows = stages.flatMap(({ name, needs = [], isGate, machines }, at) =>
     machines.map((machine) => [
       String(at + 1),
-      stageName(name),
+      isGate === true ? `${stageName(name)} (health gate)` : stageName(name),
       needs.map(stageName).join(', ') || '-',
       machine.name,
       machine.state ?? '-',
-      machine.lastHeartbeatAt ?? '-',
-      machine.expiresAt ?? machine.mailboxExpiresAt ?? '-',
+      machine.evidence?.at ?? '-',
     ]),
   );
   const everybody = new Map(stages.flatMap(({ machines }) => machines).map((machine) => [machine.name, machine]));
@@ -30,8 +29,22 @@ export function rolloutLines({ stages }: RolloutView): readonly string[] {
   return [
     ...formatTable(columns, rows),
     `${everybody.size} machines in ${stages.length} ${stages.length === 1 ? 'stage' : 'stages'}`,
+    ...failureLines(stages),
+    ...(startBy === undefined || startBy === null
+      ? []
+      : [safeText(`A plan that is not fetched by ${startBy} expires`)]),
     ...(off.length === 0 ? [] : [`Off now, their plans wait: ${off.join(', ')}`]),
   ];
+}
+
+/** After how many failures it stops, by stage where that differs. */
+function failureLines(stages: readonly RolloutStage[]): readonly string[] {
+  const limits = new Set(stages.map(({ failuresMax = 0 }) => failuresMax));
+  const [limit = 0] = limits;
+  if (limits.size <= 1) return [`It stops when more than ${limit} machines of a stage have failed`];
+  return stages.map(({ name, failuresMax = 0 }) =>
+    safeText(`It stops when more than ${failuresMax} machines of ${stageName(name)} have failed`),
+  );
 }
 
 function isOff({ state }: RolloutMachine): boolean {

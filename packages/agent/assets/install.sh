@@ -95,6 +95,7 @@ install_service() {
     (umask 077 && printf 'TORCELLO_JOIN=%s\n' "$join" > /etc/torcello/agent.env)
   fi
   # KillMode=process: what a plan started stays when the agent is stopped, and a running step is adopted at its next start.
+  # Delegate=yes: the agent makes a control group for each step, so that a cancel finds all of its processes.
   cat > /etc/systemd/system/torcello-agent.service <<UNIT
 [Unit]
 Description=Torcello agent
@@ -106,6 +107,7 @@ EnvironmentFile=-/etc/torcello/agent.env
 Environment=UV_THREADPOOL_SIZE=2 MALLOC_ARENA_MAX=2
 ExecStart="$node" --optimize-for-size --max-semi-space-size=1 "$prefix/torcello-agent.mjs" --data "$data"
 KillMode=process
+Delegate=yes
 Restart=on-failure
 RestartSec=5
 

@@ -144,8 +144,9 @@ async function prepareCancels(folder: string): Promise<void> {
   const keys = new PlanKeys(privateKey);
   const ledger = path.join(folder, 'ledger');
   const hold = `while [ -e ${folder} ]; do sleep 0.1; done`;
-  const inside = `trap '' TERM; echo \$\$ >> ${folder}/pids; ${hold}`;
-  const script = `echo $$ >> ${folder}/pids; setsid sh -c "${inside}" & echo start >> ${ledger}; ${hold}`;
+  const inside = `trap '' TERM; echo \\$\\$ >> ${folder}/pids; ${hold}`;
+  const ready = `while [ $(wc -l < ${folder}/pids) -lt 2 ]; do sleep 0.02; done`;
+  const script = `echo $$ >> ${folder}/pids; setsid sh -c "${inside}" & ${ready}; echo start >> ${ledger}; ${hold}`;
   const touch = (word: string): Partial<PlanStep> => ({ command: ['sh', '-c', `echo ${word} >> ${ledger}`] });
   const seal = (number: number, steps: readonly Partial<PlanStep>[], header: Partial<PlanHeader> = {}): string => {
     const planId = planIdOf(number);
@@ -189,6 +190,7 @@ async function checkCancels(folder: string, at: string): Promise<void> {
     assert.deepEqual([...new Set(ends)], [end], `plan ${number}, ${at}: ${JSON.stringify(results)}`);
   }
   const pids = (await readFile(path.join(folder, 'pids'), 'utf8')).trim().split('\n').map(Number);
+  assert.ok(new Set(pids).size > 1, 'the child that left has told its id');
   for (const pid of pids) assert.equal(await isRunning(pid), false, `process ${pid} lives on, ${at}`);
 }
 

@@ -49,6 +49,7 @@ export class Conductor implements Service {
   readonly #leases: Leases;
   readonly #hints: Hints;
   readonly #doorbell: Service;
+  #started: Promise<void> = Promise.resolve();
 
   constructor(options: ConductorOptions) {
     this.#options = options;
@@ -69,17 +70,24 @@ export class Conductor implements Service {
     });
   }
 
-  async start(): Promise<void> {
-    await this.#leases.start();
-    await this.#doorbell.start();
-    await this.#hints.start();
+  start(): Promise<void> {
+    this.#started = this.#startParts();
+    return this.#started;
   }
 
   /** Hands over at once: what is going on is aborted, and every lease is given back. */
   async stop(): Promise<void> {
+    // What is still being started cannot be stopped, and would run on.
+    await this.#started.catch(() => undefined);
     await Promise.all([this.#hints.stop(), this.#leases.stop()]);
     await this.#doorbell.stop();
     await this.#reporter.settled();
+  }
+
+  async #startParts(): Promise<void> {
+    await this.#leases.start();
+    await this.#doorbell.start();
+    await this.#hints.start();
   }
 
   async #take(deploymentId: string, signal: AbortSignal): Promise<TakenWork | undefined> {

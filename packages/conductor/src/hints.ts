@@ -30,6 +30,8 @@ export class Hints implements Service {
   #claiming = 0;
   #working = 0;
   #failures = 0;
+  /** Hints that wait for a claim to come to an end. */
+  readonly #waiting: (() => void)[] = [];
   #adjusting: Promise<void> = Promise.resolve();
 
   constructor(options: HintsOptions) {
@@ -40,14 +42,22 @@ export class Hints implements Service {
   /** @throws MessagingError when the mailbox exists with other properties, or may not be read. */
   async start(): Promise<void> {
     this.#stopping = new AbortController();
-    await this.#consume();
+    const starting = this.#consume();
+    // A stop that comes meanwhile has to follow it, or it would stop nothing.
+    this.#adjusting = starting.catch(() => undefined);
+    await starting;
   }
 
   /** Takes no more, gives back what was not claimed yet, and waits for the work that was taken on: its owner ends it. */
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.#wake();
     await this.#adjust();
     await this.#background.settled();
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting.splice(0)) wake();
   }
 
   /** Consumes as much as there is room for; changes follow each other. Never rejects. */
@@ -109,14 +119,19 @@ export class Hints implements Service {
     if (deploymentId === undefined) {
       this.#options.logger.error('a hint is unreadable', { bytes: delivery.message.body.length });
       delivery.reject();
-    } else if (signal.aborted || this.#working + this.#claiming >= this.#options.deploymentsMax) {
+    } else if (signal.aborted || this.#working >= this.#options.deploymentsMax) {
       await this.#giveBack(delivery);
+    } else if (this.#working + this.#claiming >= this.#options.deploymentsMax) {
+      // Hints whose claims are on their way come again after a reconnect. Given back they would go round in circles.
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+      await this.#take(delivery);
     } else {
       this.#claiming += 1;
       try {
         await this.#claim(delivery, deploymentId);
       } finally {
         this.#claiming -= 1;
+        this.#wake();
       }
     }
   }

@@ -201,7 +201,7 @@ class Simulation {
     this.#conductors[slot] = undefined;
     void running.transport.close();
     void running.conductor.stop();
-    this.#clock.after(this.#below(20_000), () => void this.#startConductor(slot));
+    this.#clock.after(this.#below(20_000), () => void this.#startConductor(slot).catch(() => undefined));
   }
 
   /** Told to end, it hands over. */
@@ -212,7 +212,7 @@ class Simulation {
     this.#conductors[slot] = undefined;
     this.#done.push(running.transport);
     void running.conductor.stop().then(() => running.transport.close());
-    this.#clock.after(this.#below(20_000), () => void this.#startConductor(slot));
+    this.#clock.after(this.#below(20_000), () => void this.#startConductor(slot).catch(() => undefined));
   }
 
   #killAgent(agent: SimulatedAgent | undefined): void {

@@ -11,7 +11,7 @@ import type { Resources } from './alarms.js';
 import { AmqpError } from './amqp-error.js';
 import type { BrokerCore, Permit } from './broker-core.js';
 import { Connection } from './connection.js';
-import type { Admission } from './connection.js';
+import type { Admission, ConnectionAbout } from './connection.js';
 import { DirectReplies } from './direct-replies.js';
 import { Flusher } from './flusher.js';
 import { defaultLimits } from './limits.js';
@@ -67,6 +67,8 @@ export interface Broker {
   createVhost(name: string): Promise<void>;
   /** Looks at free space and memory now, instead of at the next turn. */
   checkResources(): Promise<void>;
+  /** Every connection, those that have not logged in included. */
+  connections(): readonly ConnectionAbout[];
   /** Closes every connection of a user; tells how many they were. */
   closeConnectionsOf(user: string): number;
   /** Resolves when every change made so far is durable. */
@@ -177,6 +179,10 @@ class RunningBroker implements Broker, BrokerCore, Admission {
 
   checkResources(): Promise<void> {
     return this.#alarms.look();
+  }
+
+  connections(): readonly ConnectionAbout[] {
+    return Array.from(this.#connections, ({ about }) => about);
   }
 
   closeConnectionsOf(user: string): number {

@@ -25,6 +25,17 @@ export interface Admission {
   gone(connection: Connection): void;
 }
 
+/** What people are shown of a connection. */
+export interface ConnectionAbout {
+  /** What the client calls itself; empty when it said nothing. */
+  readonly name: string;
+  readonly address: string;
+  readonly user: string | undefined;
+  readonly vhost: string | undefined;
+  readonly state: string;
+  readonly channels: number;
+}
+
 type State = 'header' | 'start' | 'login' | 'tune' | 'open' | 'running' | 'closing' | 'closed';
 
 const slabBytes = 16 * 1024;
@@ -97,6 +108,18 @@ export class Connection implements ChannelConnection {
   }
   get userName(): string | undefined {
     return this.#user?.name;
+  }
+  /** Name, user, virtual host and channels, for people. */
+  get about(): ConnectionAbout {
+    const { address, userName, channelCount } = this;
+    return {
+      name: this.#name,
+      address,
+      user: userName,
+      vhost: this.#vhost?.name,
+      state: this.#state,
+      channels: channelCount,
+    };
   }
   get channelCount(): number {
     return this.#channels.size;

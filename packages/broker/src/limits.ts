@@ -53,6 +53,8 @@ export interface BrokerLimits {
   readonly memoryBytesMax: number;
   /** Body of a management request, in bytes. */
   readonly managementBodyBytesMax: number;
+  /** Definitions that are imported, in bytes. */
+  readonly definitionsBytesMax: number;
   /** Users of the broker. */
   readonly usersMax: number;
 }
@@ -85,5 +87,6 @@ export const defaultLimits: BrokerLimits = {
   resourceCheckMs: 10_000,
   memoryBytesMax: 2_048 * MiB,
   managementBodyBytesMax: 64 * 1024,
+  definitionsBytesMax: 16 * MiB,
   usersMax: 100_000,
 };

@@ -1,4 +1,4 @@
-import { createHmac, scrypt, timingSafeEqual } from 'node:crypto';
+import { createHash, createHmac, scrypt, timingSafeEqual } from 'node:crypto';
 import type { Random } from '@torcello/platform';
 
 /** Cost of a password hash: 16 MiB of memory and some 40 ms of a processor. */
@@ -30,6 +30,7 @@ export class PasswordCheck {
     const known = this.#known.get(stored);
     if (known !== undefined) return timingSafeEqual(known, digest);
     const [kind, salt, hash] = stored.split('$');
+    if (kind === rabbitMqKind) return matchesRabbitMq(password, salt ?? '');
     if (kind !== 'scrypt' || salt === undefined || hash === undefined) return false;
     const right = Buffer.from(hash, 'base64');
     const isRight = timingSafeEqual(right, await derive(password, Buffer.from(salt, 'base64')));
@@ -41,6 +42,24 @@ export class PasswordCheck {
   forget(stored: string): void {
     this.#known.delete(stored);
   }
+}
+
+const rabbitMqKind = 'rabbit-sha256';
+const rabbitMqSaltBytes = 4;
+
+/** A password hash of RabbitMQ's definitions as one that `PasswordCheck` knows; undefined for another algorithm. */
+export function hashFromRabbitMq(hash: string, algorithm: unknown): string | undefined {
+  const isKnown = algorithm === undefined || algorithm === 'rabbit_password_hashing_sha256';
+  const isWhole = Buffer.from(hash, 'base64').length === rabbitMqSaltBytes + hashBytes;
+  return isKnown && isWhole ? `${rabbitMqKind}$${hash}` : undefined;
+}
+
+/** RabbitMQ's hash: four bytes of salt and the SHA-256 of salt and password. */
+function matchesRabbitMq(password: string, stored: string): boolean {
+  const bytes = Buffer.from(stored, 'base64');
+  const salt = bytes.subarray(0, rabbitMqSaltBytes);
+  const hash = createHash('sha256').update(salt).update(password).digest();
+  return timingSafeEqual(hash, bytes.subarray(rabbitMqSaltBytes));
 }
 
 function derive(password: string, salt: Buffer): Promise<Buffer> {

@@ -82,6 +82,13 @@ export class Users {
     this.#save({ name, passwordHash, tags: wish.tags, permissions, topicPermissions, limits });
   }
 
+  /** Puts a whole user, as an import of definitions has it. */
+  restore(user: User): void {
+    const there = this.#users.get(user.name);
+    if (there !== undefined) this.#passwords.forget(there.passwordHash);
+    this.#save(user);
+  }
+
   /** False when there is no such user. */
   delete(name: string): boolean {
     const user = this.#users.get(name);

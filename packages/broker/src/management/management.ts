@@ -56,12 +56,16 @@ async function serve(place: Place, request: IncomingMessage): Promise<Answer> {
   if (route?.isPublic !== true) await authenticate(place.broker, request.headers.authorization);
   if (matching.length === 0) throw new HttpError(404, 'there is nothing at this path');
   if (route === undefined) throw new HttpError(405, 'this path does not know the method');
-  const body = route.method === 'PUT' ? await bodyOf(request, place.limits.managementBodyBytesMax) : {};
+  const { managementBodyBytesMax, definitionsBytesMax } = place.limits;
+  const bytesMax = route.isLarge === true ? definitionsBytesMax : managementBodyBytesMax;
+  const hasBody = route.method === 'PUT' || route.method === 'POST';
+  const body = hasBody ? await bodyOf(request, bytesMax) : {};
   return route.serve({ ...place, names: namesIn(route, segments), body });
 }
 
 function pathOf(url: string): readonly string[] {
   const [path = ''] = url.split('?');
+  if (path === '/metrics') return ['metrics'];
   const [empty, api, ...segments] = path.split('/');
   if (empty !== '' || api !== 'api') throw new HttpError(404, 'there is nothing at this path');
   try {
@@ -123,8 +127,12 @@ function reasonWord(status: number): string {
   return status === 404 ? 'not_found' : 'bad_request';
 }
 
-function respond(response: ServerResponse, { status, body }: Answer): void {
+function respond(response: ServerResponse, { status, body, text }: Answer): void {
   if (status === 401) response.setHeader('WWW-Authenticate', 'Basic realm="Torcello broker"');
+  if (text !== undefined) {
+    response.writeHead(status, { 'content-type': 'text/plain; version=0.0.4' }).end(text);
+    return;
+  }
   if (body === undefined) {
     response.writeHead(status).end();
     return;

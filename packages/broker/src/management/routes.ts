@@ -4,14 +4,16 @@ import { patternFromRegex, patternToRegex } from '../access/name-pattern.js';
 import type { NamePattern } from '../access/name-pattern.js';
 import type { Broker } from '../broker.js';
 import type { BrokerLimits } from '../limits.js';
-import type { Queue } from '../queue/queue.js';
-import { product, version } from '../version.js';
 import type { Vhost } from '../vhost.js';
+import { exportDefinitions, importDefinitions } from './definitions.js';
 import { HttpError } from './http-error.js';
+import { metricsText, shownBindings, shownExchanges, shownOverview, shownQueue, shownQueues } from './listings.js';
 
 export interface Answer {
   readonly status: number;
   readonly body?: unknown;
+  /** A text instead of JSON. */
+  readonly text?: string;
 }
 
 /** One request, its path already matched. */
@@ -24,18 +26,30 @@ export interface RouteRequest {
 }
 
 export interface Route {
-  readonly method: 'GET' | 'PUT' | 'DELETE';
+  readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
   /** Segments behind `/api/`; `*` is a variable one. */
   readonly path: string;
   /** Served without a login. */
   readonly isPublic?: true;
+  /** The body may be as large as definitions are. */
+  readonly isLarge?: true;
   readonly serve: (request: RouteRequest) => Answer | Promise<Answer>;
 }
 
 /** The part of RabbitMQ's management interface that the broker has, under the same names. */
 export const routes: readonly Route[] = [
   { method: 'GET', path: 'health/checks/alarms', isPublic: true, serve: alarms },
-  { method: 'GET', path: 'overview', serve: overview },
+  { method: 'GET', path: 'metrics', serve: ({ broker }) => ({ status: 200, text: metricsText(broker) }) },
+  { method: 'GET', path: 'overview', serve: ({ broker }) => ok(shownOverview(broker)) },
+  { method: 'GET', path: 'definitions', serve: ({ broker }) => ok(exportDefinitions(broker)) },
+  { method: 'POST', path: 'definitions', isLarge: true, serve: putDefinitions },
+  { method: 'GET', path: 'connections', serve: ({ broker }) => ok(broker.connections()) },
+  { method: 'GET', path: 'exchanges', serve: ({ broker }) => ok(shownExchanges(broker.vhosts.values())) },
+  { method: 'GET', path: 'exchanges/*', serve: (request) => ok(shownExchanges([vhostNamed(request)])) },
+  { method: 'GET', path: 'bindings', serve: ({ broker }) => ok(shownBindings(broker.vhosts.values())) },
+  { method: 'GET', path: 'bindings/*', serve: (request) => ok(shownBindings([vhostNamed(request)])) },
+  { method: 'GET', path: 'vhosts', serve: ({ broker }) => ok(Array.from(broker.vhosts.keys(), (name) => ({ name }))) },
+  { method: 'GET', path: 'queues', serve: ({ broker }) => ok(shownQueues(broker.vhosts.values())) },
   { method: 'PUT', path: 'vhosts/*', serve: putVhost },
   { method: 'GET', path: 'users', serve: ({ broker }) => ok([...broker.users.all()].map(shownUser)) },
   { method: 'GET', path: 'users/*', serve: (request) => ok(shownUser(userNamed(request, 0))) },
@@ -46,7 +60,7 @@ export const routes: readonly Route[] = [
   { method: 'PUT', path: 'topic-permissions/*/*', serve: putTopicPermissions },
   { method: 'PUT', path: 'user-limits/*/*', serve: putUserLimit },
   { method: 'DELETE', path: 'user-limits/*/*', serve: deleteUserLimit },
-  { method: 'GET', path: 'queues/*', serve: (request) => ok(allQueues(vhostNamed(request))) },
+  { method: 'GET', path: 'queues/*', serve: (request) => ok(shownQueues([vhostNamed(request)])) },
   { method: 'GET', path: 'queues/*/*', serve: getQueue },
   { method: 'DELETE', path: 'connections/username/*', serve: closeConnections },
 ];
@@ -63,21 +77,9 @@ function alarms({ broker }: RouteRequest): Answer {
   return reason === undefined ? ok({ status: 'ok' }) : { status: 503, body: { status: 'failed', reason } };
 }
 
-function overview({ broker }: RouteRequest): Answer {
-  const queues = [...broker.vhosts.values()].flatMap((vhost) => [...vhost.queues.values()]);
-  const sum = (count: (queue: Queue) => number): number => queues.reduce((total, queue) => total + count(queue), 0);
-  const ready = sum((queue) => queue.readyCount);
-  const unsettled = sum((queue) => queue.unsettledCount);
-  return ok({
-    product_name: product,
-    product_version: version,
-    object_totals: {
-      connections: broker.connectionCount,
-      queues: queues.length,
-      consumers: sum((queue) => queue.consumerCount),
-    },
-    queue_totals: { messages: ready + unsettled, messages_ready: ready, messages_unacknowledged: unsettled },
-  });
+async function putDefinitions({ broker, body }: RouteRequest): Promise<Answer> {
+  await importDefinitions(broker, body);
+  return noContent;
 }
 
 async function putVhost({ broker, names }: RouteRequest): Promise<Answer> {
@@ -181,26 +183,6 @@ function getQueue(request: RouteRequest): Answer {
 function closeConnections({ broker, names }: RouteRequest): Answer {
   broker.closeConnectionsOf(names[0] ?? '');
   return noContent;
-}
-
-function allQueues(vhost: Vhost): unknown[] {
-  return Array.from(vhost.queues.values(), (queue) => shownQueue(vhost, queue));
-}
-
-function shownQueue(vhost: Vhost, queue: Queue): unknown {
-  const { definition, readyCount, unsettledCount } = queue;
-  return {
-    name: queue.name,
-    vhost: vhost.name,
-    type: definition.options.type,
-    durable: definition.isDurable,
-    auto_delete: definition.isAutoDelete,
-    exclusive: definition.owner !== undefined,
-    consumers: queue.consumerCount,
-    messages: readyCount + unsettledCount,
-    messages_ready: readyCount,
-    messages_unacknowledged: unsettledCount,
-  };
 }
 
 function shownUser(user: User): unknown {

@@ -9,7 +9,6 @@ export type DiskFault = 'EIO' | 'ENOSPC' | 'power-loss-before-sync' | 'power-los
  * store may be opened over; a commit is there as a whole or not at all.
  */
 export class SimulatedDiskStore extends MemoryStore {
-  override readonly isDurable = true;
   readonly disk: MemoryDisk;
   readonly #fault: { readonly kind: DiskFault; readonly atCommit: number };
   #commits = 0;

@@ -1,0 +1,230 @@
+import type { FieldTable, FieldValue } from '@torcello/amqp091';
+import { noNames, patternFromRegex, patternToRegex } from '../access/name-pattern.js';
+import type { NamePattern } from '../access/name-pattern.js';
+import { hashFromRabbitMq } from '../access/password.js';
+import type { Permissions, TopicPermissions, User } from '../access/users.js';
+import { AmqpError } from '../amqp-error.js';
+import type { Broker } from '../broker.js';
+import { HttpError } from './http-error.js';
+import { shownBindings, shownExchanges, shownQueues } from './listings.js';
+import { version } from '../version.js';
+
+type Row = Readonly<Record<string, unknown>>;
+
+/** Everything declared that outlives the broker, as RabbitMQ's definitions: what an import there or here takes. */
+export function exportDefinitions(broker: Broker): unknown {
+  const vhosts = [...broker.vhosts.values()];
+  const users = [...broker.users.all()];
+  const queues = (shownQueues(vhosts) as Row[]).filter((row) => row['durable'] === true && row['exclusive'] === false);
+  const exchanges = (shownExchanges(vhosts) as Row[]).filter((row) => row['durable'] === true && !isReserved(row));
+  const kept = new Set(
+    [...queues, ...(shownExchanges(vhosts) as Row[])].map((row) => `${String(row['vhost'])}\0${String(row['name'])}`),
+  );
+  const bindings = (shownBindings(vhosts) as Row[]).filter(
+    (row) =>
+      kept.has(`${String(row['vhost'])}\0${String(row['destination'])}`) &&
+      kept.has(`${String(row['vhost'])}\0${String(row['source'])}`),
+  );
+  return {
+    rabbit_version: '3.10.8',
+    torcello_version: version,
+    users: users.map(userRow),
+    vhosts: vhosts.map(({ name }) => ({ name })),
+    permissions: users.flatMap(permissionRows),
+    topic_permissions: users.flatMap(topicRows),
+    parameters: [],
+    global_parameters: [],
+    policies: [],
+    queues: queues.map(({ name, vhost, durable, auto_delete, arguments: args }) => ({
+      name,
+      vhost,
+      durable,
+      auto_delete,
+      arguments: args,
+    })),
+    exchanges,
+    bindings,
+  };
+}
+
+/** Passwords are salted hashes of a kind that RabbitMQ cannot check: there such a user needs a new password. */
+function userRow(user: User): Row {
+  const { name, tags, limits = {} } = user;
+  return {
+    name,
+    password_hash: '',
+    hashing_algorithm: 'rabbit_password_hashing_sha256',
+    tags,
+    limits,
+    torcello_hash: user.passwordHash,
+  };
+}
+
+function permissionRows(user: User): Row[] {
+  return Object.entries(user.permissions).map(([vhost, { configure, write, read }]) => ({
+    user: user.name,
+    vhost,
+    configure: patternToRegex(configure),
+    write: patternToRegex(write),
+    read: patternToRegex(read),
+  }));
+}
+
+function topicRows(user: User): Row[] {
+  return Object.entries(user.topicPermissions).flatMap(([vhost, exchanges]) =>
+    Object.entries(exchanges).map(([exchange, { write, read }]) => ({
+      user: user.name,
+      vhost,
+      exchange,
+      write: patternToRegex(write),
+      read: patternToRegex(read),
+    })),
+  );
+}
+
+/**
+ * Declares what definitions hold, ours or RabbitMQ's. What is there already must agree. Resolves when all of it is durable.
+ * @throws HttpError 400 that names the first row which cannot be taken; rows before it stand.
+ */
+export async function importDefinitions(broker: Broker, definitions: Row): Promise<void> {
+  refuseOthers(definitions);
+  for (const row of rows(definitions, 'vhosts')) await broker.createVhost(text(row, 'name'));
+  for (const row of rows(definitions, 'users')) broker.users.restore(userFrom(broker, row));
+  for (const row of rows(definitions, 'permissions')) {
+    const permissions: Permissions = {
+      configure: names(row, 'configure'),
+      write: names(row, 'write'),
+      read: names(row, 'read'),
+    };
+    broker.users.setPermissions(userOf(broker, row), text(row, 'vhost'), permissions);
+  }
+  for (const row of rows(definitions, 'topic_permissions')) {
+    const rights: TopicPermissions = { write: names(row, 'write'), read: names(row, 'read') };
+    const at = { vhost: text(row, 'vhost'), exchange: text(row, 'exchange') };
+    broker.users.setTopicPermissions(userOf(broker, row), at, rights);
+  }
+  for (const row of rows(definitions, 'exchanges')) taken('exchange', row, () => declareExchange(broker, row));
+  for (const row of rows(definitions, 'queues')) taken('queue', row, () => declareQueue(broker, row));
+  for (const row of rows(definitions, 'bindings')) taken('binding', row, () => bind(broker, row));
+  await broker.durable();
+}
+
+/** What this broker has not must not vanish in silence. */
+function refuseOthers(definitions: Row): void {
+  for (const part of ['policies', 'parameters']) {
+    if (rows(definitions, part).length > 0)
+      throw new HttpError(400, `this broker has no ${part}; take them out of the definitions`);
+  }
+}
+
+function userFrom(broker: Broker, row: Row): User {
+  const name = text(row, 'name');
+  const { permissions = {}, topicPermissions = {} } = broker.users.get(name) ?? {};
+  const own = row['torcello_hash'];
+  const foreign = row['password_hash'];
+  const passwordHash =
+    typeof own === 'string'
+      ? own
+      : typeof foreign === 'string' && foreign !== ''
+        ? hashFromRabbitMq(foreign, row['hashing_algorithm'])
+        : '';
+  if (passwordHash === undefined)
+    throw new HttpError(400, `the password of user '${name}' is hashed in a way that is not known`);
+  const tags = row['tags'];
+  const list = typeof tags === 'string' ? tags.split(',') : Array.isArray(tags) ? tags.map(String) : [];
+  const limits = (row['limits'] ?? {}) as NonNullable<User['limits']>;
+  return { name, passwordHash, tags: list.filter((tag) => tag !== ''), permissions, topicPermissions, limits };
+}
+
+function declareExchange(broker: Broker, row: Row): void {
+  vhostOf(broker, row).declareExchange({
+    name: text(row, 'name'),
+    type: text(row, 'type'),
+    isDurable: row['durable'] === true,
+    isAutoDelete: row['auto_delete'] === true,
+    isInternal: row['internal'] === true,
+    arguments: tableOf(row),
+  });
+}
+
+function declareQueue(broker: Broker, row: Row): void {
+  vhostOf(broker, row).declareQueue({
+    name: text(row, 'name'),
+    isServerNamed: true,
+    isDurable: row['durable'] === true,
+    isAutoDelete: row['auto_delete'] === true,
+    isExclusive: false,
+    connection: row,
+    arguments: tableOf(row),
+  });
+}
+
+function bind(broker: Broker, row: Row): void {
+  const vhost = vhostOf(broker, row);
+  const name = text(row, 'destination');
+  const isQueue = row['destination_type'] !== 'exchange';
+  const destination = isQueue ? vhost.queue(name, undefined) : vhost.exchange(name);
+  if (text(row, 'source') === '') return;
+  vhost.bind({
+    source: text(row, 'source'),
+    destination,
+    routingKey: text(row, 'routing_key'),
+    arguments: tableOf(row),
+  });
+}
+
+function taken(what: string, row: Row, declare: () => void): void {
+  try {
+    declare();
+  } catch (error) {
+    if (!(error instanceof AmqpError)) throw error;
+    throw new HttpError(400, `${what} '${String(row['name'] ?? row['destination'])}': ${error.message}`);
+  }
+}
+
+function vhostOf(broker: Broker, row: Row): NonNullable<ReturnType<Broker['vhosts']['get']>> {
+  const vhost = broker.vhosts.get(text(row, 'vhost'));
+  if (vhost === undefined) throw new HttpError(400, `there is no vhost '${text(row, 'vhost')}'`);
+  return vhost;
+}
+
+function userOf(broker: Broker, row: Row): User {
+  const user = broker.users.get(text(row, 'user'));
+  if (user === undefined) throw new HttpError(400, `there is no user '${text(row, 'user')}'`);
+  return user;
+}
+
+function rows(definitions: Row, part: string): Row[] {
+  const value = definitions[part] ?? [];
+  if (Array.isArray(value) && value.every((row) => typeof row === 'object' && row !== null)) return value as Row[];
+  throw new HttpError(400, `${part} is no list of objects`);
+}
+
+function text(row: Row, field: string): string {
+  const value = row[field];
+  if (typeof value === 'string') return value;
+  throw new HttpError(400, `${field} is not a string`);
+}
+
+function names(row: Row, right: string): NamePattern {
+  const regex = text(row, right);
+  const alternatives = /^\^\((.*)\)\$$/
+    .exec(regex)?.[1]
+    ?.split('|')
+    .map((one) => `^${one}$`) ?? [regex];
+  const patterns = alternatives.map(patternFromRegex);
+  if (patterns.some((pattern) => pattern === undefined)) {
+    throw new HttpError(400, `${right} '${regex}' is not understood: this broker runs no regular expressions`);
+  }
+  return patterns.flatMap((pattern) => pattern ?? noNames);
+}
+
+function tableOf(row: Row): FieldTable {
+  const value = row['arguments'] ?? {};
+  if (typeof value === 'object' && !Array.isArray(value)) return value as Readonly<Record<string, FieldValue>>;
+  throw new HttpError(400, 'arguments is no object');
+}
+
+function isReserved(row: Row): boolean {
+  return String(row['name']).startsWith('amq.') || row['name'] === '';
+}

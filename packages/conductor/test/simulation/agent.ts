@@ -135,7 +135,9 @@ export class SimulatedAgent {
     const { header, payload } = readLetter(bytes);
     const { planId, deploymentId, epoch, startByMs } = header;
     const known = this.#plans.get(planId);
-    if (known !== undefined) return this.#send(planId);
+    if (known?.result !== undefined || known?.header !== undefined) return this.#send(planId);
+    if (known?.ending !== undefined)
+      return await this.#finish(planId, { deploymentId, planId, outcome: known.ending.how });
     for (const replaced of header.replaces ?? [])
       await this.#end(replaced, deploymentId, { how: 'superseded', graceMs: 0 });
     await this.#write({ type: 'received', header, payload });
@@ -172,13 +174,20 @@ export class SimulatedAgent {
     if (plan?.result !== undefined) return this.#send(planId);
     if (how === 'superseded' && plan !== undefined && plan.started > 0) return;
     await this.#write({ type: 'ending', planId, how, graceMs });
+    // Nobody knows yet which deployment it belongs to: the answer waits for the plan itself.
+    if (how === 'superseded' && plan?.header === undefined) return;
     const isRunning = plan !== undefined && plan.started > plan.ended;
-    if (!isRunning) return await this.#finish(planId, { deploymentId, planId, outcome: how });
+    if (!isRunning)
+      return await this.#finish(planId, {
+        deploymentId: plan?.header?.deploymentId ?? deploymentId,
+        planId,
+        outcome: how,
+      });
     this.#after(Math.min(graceMs, 2_000), async () => {
       if (plan.result !== undefined) return;
       this.setting.ledger.note(`plan ${planId} is stopped`);
       this.#isBusy = false;
-      await this.#finish(planId, { deploymentId, planId, outcome: how });
+      await this.#finish(planId, { deploymentId: plan?.header?.deploymentId ?? deploymentId, planId, outcome: how });
     });
   }
 

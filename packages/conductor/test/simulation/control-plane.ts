@@ -41,7 +41,7 @@ export class ControlPlane {
     this.api.before = async (method, { holder, epoch }) => {
       if (this.isFaulty && random.fraction() < slowRate) await this.#pause(random.fraction() * slowMsMax);
       await this.#whenUp();
-      ledger.note(`${method} ${String(holder ?? epoch ?? '')}`);
+      ledger.note(`${method} ${JSON.stringify(holder ?? epoch ?? null)}`);
     };
     this.api.after = async (method) => {
       if (!this.isFaulty || random.fraction() >= lostAnswerRate) return;

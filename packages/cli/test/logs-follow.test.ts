@@ -79,3 +79,11 @@ test('with --json every piece is a line; Ctrl-C ends the following and says so b
   assert.equal(result.exitCode, 130);
   assert.deepEqual(JSON.parse(result.stdout), { type: 'output', chunk: chunk('web-1', 0, 'one\n') });
 });
+
+test('an API that does not stream is refused instead of asked for again and again', async () => {
+  await using api = await fakeApi({ [path]: () => ({ outputs: [] }) });
+  const result = await torcello(['logs', 'd1', '--follow'], api);
+  assert.equal(result.exitCode, 3);
+  assert.match(result.stderr, /does not stream .*\[no_stream\]/);
+  assert.equal(api.seen.length, 1);
+});

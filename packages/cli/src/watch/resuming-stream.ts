@@ -63,7 +63,12 @@ async function openStream(
     },
     signal: options.signal,
   });
-  return eventsOf(response.body);
+  if (response.headers.get('content-type')?.startsWith('application/json') !== true) return eventsOf(response.body);
+  await response.body?.cancel();
+  throw new CliError('no_stream', `the API at ${http.address.url} does not stream ${path}`, {
+    exitCode: exitCodes.allFailed,
+    cure: 'leave out --follow or --watch, or take an API of this release',
+  });
 }
 
 /** No answer at all, or a body that broke off: fetch tells that with a `TypeError`. */

@@ -338,3 +338,16 @@ test('a reply queue that vanished is opened again under its name', async () => {
   assert.equal(await transport.replies.address(AbortSignal.timeout(1_000)), name);
   await server.stop();
 });
+
+test('a call expires in whole milliseconds, cut off and not rounded, as in oslo', async () => {
+  const world = makeWorld();
+  await using transport = await world.join();
+  await transport.ensure(calc);
+  const late = assert.rejects(rpcClient(transport, { topic: 'calc' }).call('x', {}, { timeoutMs: 12_345.6 }));
+  await settled();
+  const delivery = await transport.get(calc.source);
+  assert.deepEqual(delivery?.message.headers, { 'torcello-remaining-ms': 12_345 });
+  delivery?.accept();
+  await world.clock.advance(12_346);
+  await late;
+});

@@ -10,6 +10,7 @@ import { FoldedDeployments } from './deployments/folded.js';
 import { History } from './deployments/history.js';
 import { Leases } from './deployments/leases.js';
 import { Environments } from './environments/environments.js';
+import { Views } from './deployments/view.js';
 import { StartError } from './errors.js';
 import { apiLimits } from './limits.js';
 import type { AgentAccounts } from './machines/accounts.js';
@@ -22,6 +23,7 @@ import { Catalog } from './packages/catalog.js';
 import { createServer } from './routes/server.js';
 import { openSecrets } from './secrets.js';
 import type { Secrets } from './secrets.js';
+import { Timers } from './timers/timers.js';
 import { WatchHub } from './watch/hub.js';
 
 export interface ApiOptions {
@@ -49,6 +51,10 @@ export interface ApiTimings {
   readonly reconcileMs: number;
   /** Agents give a sign of life so often. Default 10 s. */
   readonly heartbeatMs: number;
+  /** So many missed heartbeats, and an agent is shown as `unknown`. Default 2. */
+  readonly unknownAfterMissed: number;
+  /** So many, and it is shown as `lost`. Default 10. */
+  readonly lostAfterMissed: number;
   /** Mailboxes outlive their machines so long, for the last receipts. Default 30 s. */
   readonly mailboxGraceMs: number;
 }
@@ -58,6 +64,8 @@ const timingsDefault: ApiTimings = {
   sweepMs: 5_000,
   reconcileMs: 10_000,
   heartbeatMs: 10_000,
+  unknownAfterMissed: 2,
+  lostAfterMissed: 10,
   mailboxGraceMs: 30_000,
 };
 
@@ -97,12 +105,13 @@ export class Api {
     const link: { transport: Transport | undefined } = { transport: undefined };
     const parts = makeParts(options, { context, secrets, publicUrl: () => address.url });
     await parts.claims.restore();
+    parts.timers.start();
     const isBrokerUp = (): boolean => isUp(link.transport);
     const server = await createServer({
       context,
       secrets,
       ...parts,
-      hub: new WatchHub({ db: store.db, notices: context.notices, logger, isBrokerUp }),
+      hub: new WatchHub({ db: store.db, notices: context.notices, logger, views: parts.views }),
       isBrokerUp,
       publicUrl: () => address.url,
       mailboxGraceMs: parts.timings.mailboxGraceMs,
@@ -143,6 +152,7 @@ export class Api {
   /** Ends watches and requests, then the work over the broker, then the database. */
   async stop(): Promise<void> {
     await this.server.close();
+    await this.#parts.timers.stop();
     await this.#brokerSide?.stop();
     await this.#context.store.close();
   }
@@ -161,7 +171,7 @@ function makeParts(
   const hintExpiresMs = timings.sweepMs;
   const history = new History({ context, folded, leases, hintExpiresMs, mailboxGraceMs: timings.mailboxGraceMs });
   const accounts = options.accounts(secrets);
-  const presence = new Presence(context.clock, timings.heartbeatMs);
+  const presence = new Presence({ clock: context.clock, ...timings });
   return {
     timings,
     leases,
@@ -169,8 +179,12 @@ function makeParts(
     history,
     accounts,
     presence,
+    views: new Views({ db: context.store.db, presence, leases, clock: context.clock }),
+    timers: new Timers({ context, history, presence }),
     claims: new Claims({
       context,
+      history,
+      presence,
       leases,
       folded,
       hintExpiresMs,
@@ -178,7 +192,7 @@ function makeParts(
       filesToken: (id) => secrets.filesToken(id),
     }),
     appends: new Appends({ context, history, folded }),
-    environments: new Environments({ context, history, hintExpiresMs }),
+    environments: new Environments({ context, history, hintExpiresMs, presence }),
     catalog: new Catalog(context),
     machines: new Machines({ context, history, publicUrl }),
     joins: new Joins({ context, history, accounts, planKey: options.planKey, heartbeatMs: timings.heartbeatMs }),

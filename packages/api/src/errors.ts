@@ -20,6 +20,10 @@ export const refusals: Readonly<Record<RefusalCode, { readonly status: number; r
   environment_busy: { status: 409, title: 'The environment is being worked on' },
   machines_unfit: { status: 409, title: 'The machines do not fit the application' },
   service_deployed: { status: 409, title: 'A deployed service cannot be taken away alone' },
+  already_finished: { status: 409, title: 'The deployment has ended' },
+  not_resumable: { status: 409, title: 'The deployment cannot be resumed' },
+  mailbox_closed: { status: 409, title: 'The mailbox has ended' },
+  request_differs: { status: 422, title: 'The idempotency key was used for another request' },
   token_used: { status: 409, title: 'The join token was used by another agent' },
   login_refused: { status: 409, title: 'This broker gives agents no login of their own' },
   too_large: { status: 413, title: 'It is larger than allowed' },
@@ -47,6 +51,10 @@ export type RefusalCode =
   | 'environment_busy'
   | 'machines_unfit'
   | 'service_deployed'
+  | 'already_finished'
+  | 'not_resumable'
+  | 'mailbox_closed'
+  | 'request_differs'
   | 'token_used'
   | 'login_refused'
   | 'too_large'

@@ -1,3 +1,4 @@
+export { whyDocument } from './why/document.js';
 export { Api } from './api.js';
 export type { ApiOptions, ApiTimings } from './api.js';
 export { Refusal, StartError, refusals } from './errors.js';

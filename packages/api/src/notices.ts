@@ -20,6 +20,8 @@ export type Notice =
     }
   | { readonly type: 'plans'; readonly deploymentId: string; readonly planIds: readonly string[] }
   | { readonly type: 'report'; readonly deploymentId: string; readonly report: Readonly<Record<string, unknown>> }
+  /** A step wrote something. */
+  | { readonly type: 'output'; readonly deploymentId: string }
   /** Mailboxes are to be made or taken away. */
   | { readonly type: 'mailboxes' };
 

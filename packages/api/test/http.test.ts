@@ -14,7 +14,7 @@ describe('the API over HTTP, without a broker', () => {
     const { deployment, environment } = await deployShop(test, { machines: 2 });
     const { body } = await test.call('GET', `/v1/deployments/${deployment}`);
     assert.equal(body.state, 'queued');
-    assert.equal(body.waitsFor, 'the broker, which is away');
+    assert.equal(body.waitsFor, 'the return of the broker');
     assert.equal((await test.call('GET', `/v1/environments/${environment}`)).body.status, 'deploying');
     assert.equal((await test.call('GET', '/healthz', { token: null })).body.broker, 'away');
     const events = (await test.call('GET', `/v1/deployments/${deployment}/events`)).body.events;

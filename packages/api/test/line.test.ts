@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { eventually } from './support/eventually.js';
 import { FakeAgent } from './support/fake-agent.js';
 import { FakeConductor } from './support/fake-conductor.js';
+import { enrol } from './support/posted.js';
 import { TestApi, deployShop } from './support/test-api.js';
 
 async function posted(test: TestApi, machines = 1) {
@@ -100,6 +101,7 @@ describe('the line from deploy to result', () => {
     const { deployment, environment, conductor, plans, machines } = await posted(test);
     const [plan] = plans;
     assert.ok(plan);
+    await enrol(test, environment, plan.machine.id);
     const agent = new FakeAgent(await test.connect(), plan.machine.id);
     await agent.result(deployment, plan.planId);
     await eventually('a hint', () => conductor.takeHint());

@@ -2,7 +2,36 @@ import { sql } from 'kysely';
 import type { CreateTableBuilder, Kysely, Migration } from 'kysely';
 
 /** Every change of the tables ever released, by name; names sort in the order in which they are applied. */
-export const migrations: Readonly<Record<string, Migration>> = { '0001_start': { up: start } };
+export const migrations: Readonly<Record<string, Migration>> = {
+  '0001_start': { up: start },
+  '0002_second_thoughts': { up: secondThoughts },
+};
+
+/** Cancel, resume, supersede, timers, dead letters, repeated requests, ends of mailboxes and of output. */
+async function secondThoughts(db: Kysely<unknown>): Promise<void> {
+  for (const [table, columns] of Object.entries(addedColumns)) await addColumns(db, table, columns);
+  for (const [table, columns] of Object.entries(addedTables)) await createTable(db, table, columns);
+  await db.schema.createIndex('timers_due').on('timers').column('due_at').execute();
+  await db.schema.createIndex('plans_open').on('plans').columns(['outcome', 'deployment_id']).execute();
+  await db.schema.createIndex('output_chunks_sequence').on('output_chunks').column('sequence').execute();
+  await db.schema.createIndex('dead_letters_at').on('dead_letters').column('at').execute();
+}
+
+const addedColumns: Readonly<Record<string, string>> = {
+  deployments: 'start_by_at:int? supersedes:text? superseded_by:text? cancel_requested_at:int? vanished:count',
+  plans: 'attempt:count is_earlier:count cancel_stored_at:int? stopped:text? start_by_at:int? proof_at:int?',
+  machines: 'lifetime_ms:int? mailbox_closed_at:int? contact_at:int?',
+  outputs: 'written_bytes:int? sha256:text?',
+  output_chunks: 'sequence:count',
+};
+
+const addedTables: Readonly<Record<string, string>> = {
+  timers: 'id:id kind:text subject:text due_at:int',
+  requests: 'key:id digest:text status:int? headers:text? body:text? created_at:int',
+  message_attempts: 'digest:id attempts:int at:int',
+  dead_letters: 'id:id mailbox:text routing_key:text headers:text body:bytes reason:text attempts:int at:int',
+  mailbox_ends: 'mailbox:id machine_id:text machine_name:text environment_id:text reason:text inventory:text at:int',
+};
 
 async function start(db: Kysely<unknown>): Promise<void> {
   for (const [table, columns] of Object.entries(tables)) await createTable(db, table, columns);
@@ -71,6 +100,17 @@ const compositeKeys: readonly (readonly [string, readonly string[]])[] = [
   ['outputs', ['plan_id', 'step']],
   ['output_chunks', ['plan_id', 'step', 'start']],
 ];
+
+async function addColumns(db: Kysely<unknown>, table: string, columns: string): Promise<void> {
+  for (const entry of columns.split(' ')) {
+    const [column = '', kind = ''] = entry.split(':');
+    const type = kind.startsWith('text') ? 'text' : 'bigint';
+    await db.schema
+      .alterTable(table)
+      .addColumn(column, type, (made) => (kind === 'count' ? made.notNull().defaultTo(0) : made))
+      .execute();
+  }
+}
 
 async function createTable(db: Kysely<unknown>, table: string, columns: string): Promise<void> {
   let builder: CreateTableBuilder<string> = db.schema.createTable(table);

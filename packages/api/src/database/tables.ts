@@ -22,6 +22,11 @@ export interface Tables {
   readonly outputs: OutputTable;
   readonly output_chunks: OutputChunkTable;
   readonly audit: AuditTable;
+  readonly timers: TimerTable;
+  readonly requests: RequestTable;
+  readonly message_attempts: MessageAttemptTable;
+  readonly dead_letters: DeadLetterTable;
+  readonly mailbox_ends: MailboxEndTable;
 }
 
 export interface EnvironmentTable {
@@ -102,6 +107,12 @@ export interface MachineTable {
   readonly running_plan: string | null;
   /** What the agent says went wrong on the machine, JSON list; text of an agent, never trusted. */
   readonly notices: string | null;
+  /** How long its mailbox lives without contact from its reader; null: as the setting says. */
+  readonly lifetime_ms: number | null;
+  /** Once its mailbox was closed, because nobody had read it for its lifetime. */
+  readonly mailbox_closed_at: number | null;
+  /** Since when its mailbox waits for contact, where there was none since: it was made or opened anew then. */
+  readonly contact_at: number | null;
 }
 
 /** A mailbox and a login that the broker must forget, at the earliest at `due_at`. */
@@ -130,6 +141,14 @@ export interface DeploymentTable {
   readonly lease_nonce: string | null;
   readonly accepted_at: number;
   readonly finished_at: number | null;
+  /** Plans that were not taken until then are expired. */
+  readonly start_by_at: number | null;
+  /** The key that it shares with those that it supersedes. */
+  readonly supersedes: string | null;
+  readonly superseded_by: string | null;
+  readonly cancel_requested_at: number | null;
+  /** How many holders in a row vanished within seconds of their claim. */
+  readonly vanished: Generated<number>;
 }
 export type DeploymentState = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled' | 'superseded';
 
@@ -174,6 +193,16 @@ export interface PlanTable {
   readonly reason: string | null;
   /** Highest progress number seen; a lower one comes too late. */
   readonly sequence: number;
+  /** Counts the plans of its machine and stage, from 1: a resume makes another one. */
+  readonly attempt: number;
+  /** 1 when a resume gave it up: what counts is a later attempt. */
+  readonly is_earlier: number;
+  readonly cancel_stored_at: number | null;
+  /** How the step that ran was stopped by a cancel, JSON. */
+  readonly stopped: string | null;
+  readonly start_by_at: number | null;
+  /** The last sign that the machine works on it. */
+  readonly proof_at: number | null;
 }
 
 export interface StepTable {
@@ -228,12 +257,70 @@ export interface OutputTable {
   readonly total_bytes: number;
   readonly chunks: number;
   readonly is_cut: number;
+  /** All that the step wrote, also what was cut off; null until its end is told. */
+  readonly written_bytes: number | null;
+  /** Over all that the step wrote, hexadecimal. */
+  readonly sha256: string | null;
 }
 export interface OutputChunkTable {
   readonly plan_id: string;
   readonly step: string;
   readonly start: number;
   readonly body: Uint8Array;
+  /** Order in which pieces came, over all outputs: where a reader that was cut off goes on. */
+  readonly sequence: number;
+}
+
+/** Something that is due at an instant; gone once it was done. */
+export interface TimerTable {
+  readonly id: string;
+  readonly kind: 'startBy';
+  /** The plan. */
+  readonly subject: string;
+  readonly due_at: number;
+}
+
+/** The answer to a request that carried an idempotency key. */
+export interface RequestTable {
+  readonly key: string;
+  /** Of method, address and body. */
+  readonly digest: string;
+  /** Null while it is being carried out. */
+  readonly status: number | null;
+  readonly headers: string | null;
+  readonly body: string | null;
+  readonly created_at: number;
+}
+
+/** How often the handling of a message was begun, by the digest of its bytes; gone once it was handled. */
+export interface MessageAttemptTable {
+  readonly digest: string;
+  readonly attempts: number;
+  readonly at: number;
+}
+
+/** A message of an agent that could not be handled. */
+export interface DeadLetterTable {
+  readonly id: string;
+  readonly mailbox: string;
+  readonly routing_key: string;
+  readonly headers: string;
+  readonly body: Uint8Array;
+  readonly reason: string;
+  readonly attempts: number;
+  readonly at: number;
+}
+
+/** How a mailbox ended, and what was in it. */
+export interface MailboxEndTable {
+  readonly mailbox: string;
+  readonly machine_id: string;
+  readonly machine_name: string;
+  readonly environment_id: string;
+  readonly reason: string;
+  /** The plans that waited in it, JSON. */
+  readonly inventory: string;
+  readonly at: number;
 }
 
 export interface AuditTable {
@@ -253,4 +340,5 @@ export type MachineRow = Selectable<MachineTable>;
 export type DeploymentRow = Omit<Selectable<DeploymentTable>, 'model'>;
 export type PlanRow = Selectable<PlanTable>;
 export type StepRow = Selectable<StepTable>;
+export type DeadLetterRow = Selectable<DeadLetterTable>;
 export type OutboxRow = Selectable<OutboxTable>;

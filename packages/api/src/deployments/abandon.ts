@@ -15,16 +15,16 @@ export async function abandonDeployment(work: Work, history: History, row: Deplo
   await history.appendByApi(work, row, [...ends, { type: 'finished', result: 'cancelled' }]);
 }
 
-/** Ends the open plans of one machine: it was deleted, or another agent took its place. */
+/** Ends the open plans of one machine, also those that a cancelled deployment left behind; answers their ids. */
 export async function endPlansOfMachine(
   work: Work,
   history: History,
-  end: { readonly machineId: string; readonly outcome: 'cancelled' | 'replaced'; readonly reason: string },
-): Promise<void> {
+  end: { readonly machineId: string; readonly outcome: 'cancelled' | 'replaced' | 'expired'; readonly reason: string },
+): Promise<readonly string[]> {
+  const ended: string[] = [];
   const rows = await work.db
     .selectFrom('deployments')
     .select(deploymentColumns)
-    .where('finished_at', 'is', null)
     .where('id', 'in', (inner) =>
       inner
         .selectFrom('plans')
@@ -42,7 +42,9 @@ export async function endPlansOfMachine(
       reason: end.reason,
     }));
     await history.appendByApi(work, row, events);
+    ended.push(...planIds);
   }
+  return ended;
 }
 
 async function openPlans(

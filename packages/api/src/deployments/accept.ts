@@ -9,7 +9,11 @@ import { resolveServices } from '../environments/resolve.js';
 import type { ServiceObject } from '../environments/services.js';
 import { Refusal } from '../errors.js';
 import { apiLimits } from '../limits.js';
+import type { Presence } from '../machines/presence.js';
+import type { History } from './history.js';
 import type { StoredModel } from './model.js';
+import type { DeployOptions } from './order.js';
+import { supersede } from './supersede.js';
 import { checkMachines, makeStages } from './stages.js';
 import { deploymentColumns } from './rows.js';
 
@@ -20,22 +24,41 @@ export interface DeploymentOrder {
   readonly action: DeploymentAction;
   readonly services: readonly ServiceObject[];
   readonly hintExpiresMs: number;
+  readonly options?: DeployOptions;
+  readonly presence: Presence;
 }
 
 /**
  * Takes a deployment: its row, the event `accepted`, the audit entry and the hint stand in one transaction, before the
  * user has an answer. Whether a conductor or a broker is there does not matter.
  */
-export async function acceptDeployment(context: Context, work: Work, order: DeploymentOrder): Promise<string> {
-  const { environment, action, hintExpiresMs } = order;
+export async function acceptDeployment(
+  parts: { readonly context: Context; readonly history: History },
+  work: Work,
+  order: DeploymentOrder,
+): Promise<string> {
+  const { context, history } = parts;
+  const { environment, action, hintExpiresMs, options = {} } = order;
   await refuseOverload(work.db);
-  await refuseWhileBusy(work.db, environment);
-  const machines = await machinesOf(work.db, environment.id);
+  const superseded = await refuseWhileBusy(work.db, environment, options.supersedes);
+  const all = await machinesOf(work.db, environment.id);
+  const gone = action === 'destroy' ? await goneMachines(work.db, environment.id, order.presence) : [];
+  const machines = all.filter((machine) => !gone.some((other) => other.id === machine.id));
   const services = await resolveServices(work.db, order.services);
   if (action === 'deploy') checkMachines(environment.name, services, machines);
   const id = hexId(context.random);
-  const model: StoredModel = { objects: order.services, services, machines };
-  const accepted: DeploymentEvent = { type: 'accepted', action, stages: makeStages(action, services, machines) };
+  const replaces = await supersede(work, history, { by: id, superseded });
+  const { deliverWithinMs } = options;
+  const model: StoredModel = {
+    objects: order.services,
+    services,
+    machines,
+    ...(deliverWithinMs === undefined ? {} : { deliverWithinMs, startByMs: context.clock.now() + deliverWithinMs }),
+    ...(Object.keys(replaces).length === 0 ? {} : { replaces }),
+    ...(gone.length === 0 ? {} : { leftAlone: gone.map(({ name, why }) => `${name} (${why})`) }),
+  };
+  const stages = makeStages(action, services, machines, options);
+  const accepted: DeploymentEvent = { type: 'accepted', action, stages };
   await insertDeployment(context, work, { id, order, model });
   await insertAccepted(context, work, id, accepted);
   await work.db
@@ -64,11 +87,22 @@ export async function unfinishedDeployment(db: Db, environmentId: string): Promi
     .executeTakeFirst();
 }
 
-async function refuseWhileBusy(db: Db, environment: EnvironmentRow): Promise<void> {
-  const running = await unfinishedDeployment(db, environment.id);
-  if (running === undefined) return;
+/** Those that the key lifts the rule for are answered: the new one takes their place. */
+async function refuseWhileBusy(
+  db: Db,
+  environment: EnvironmentRow,
+  key: string | undefined,
+): Promise<readonly DeploymentRow[]> {
+  const rows = await db
+    .selectFrom('deployments')
+    .select(deploymentColumns)
+    .where('environment_id', '=', environment.id)
+    .where('finished_at', 'is', null)
+    .execute();
+  const running = rows.find((row) => key === undefined || row.supersedes !== key || row.action !== 'deploy');
+  if (running === undefined) return rows;
   throw new Refusal('environment_busy', `deployment ${running.id} of ${environment.name} is not finished`, {
-    cure: `torcello deployment show ${running.id}`,
+    cure: `torcello why ${running.id}`,
   });
 }
 
@@ -80,6 +114,26 @@ async function refuseOverload(db: Db): Promise<void> {
   if (Number(count) < apiLimits.outboxRowsMax.value) return;
   throw new Refusal('overloaded', `${count} letters wait for the broker`, {
     cure: 'see whether the broker is up: GET /healthz',
+  });
+}
+
+/** Machines that a destroy cannot reach: nobody ever joined, or the agent is lost. It ends without them, and says so. */
+async function goneMachines(
+  db: Db,
+  environmentId: string,
+  presence: Presence,
+): Promise<readonly { readonly id: string; readonly name: string; readonly why: string }[]> {
+  const rows = await db
+    .selectFrom('machines')
+    .select(['id', 'name', 'joined_at', 'last_heartbeat_at'])
+    .where('environment_id', '=', environmentId)
+    .orderBy('role')
+    .orderBy('place')
+    .execute();
+  return rows.flatMap(({ id, name, joined_at, last_heartbeat_at }) => {
+    const { state, evidence } = presence.judge({ joinedAtMs: joined_at, lastHeartbeatAtMs: last_heartbeat_at });
+    if (state === 'never joined') return [{ id, name, why: state }];
+    return state === 'lost' ? [{ id, name, why: `lost, last heard of at ${evidence?.at ?? ''}` }] : [];
   });
 }
 
@@ -123,6 +177,10 @@ async function insertDeployment(
       lease_nonce: null,
       accepted_at: context.clock.now(),
       finished_at: null,
+      start_by_at: made.model.startByMs ?? null,
+      supersedes: made.order.options?.supersedes ?? null,
+      superseded_by: null,
+      cancel_requested_at: null,
     })
     .execute();
 }

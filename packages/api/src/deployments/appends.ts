@@ -51,6 +51,7 @@ export class Appends {
       if (row.length !== request.expectedLength) return this.#missing(work, row, request.expectedLength);
       await this.#insertLetters(work, row, request.events);
       const { row: after } = await this.#history.append(work, { row, entries: request.events, byApi: false });
+      await this.#endForGone(work, after, request.events);
       return { appended: true, length: after.length } as const;
     });
   }
@@ -66,6 +67,27 @@ export class Appends {
     if (row === undefined)
       throw new Refusal('not_found', `deployment ${request.deploymentId} has no letter of the plan ${request.planId}`);
     return { mailbox: row.mailbox, letter: Buffer.from(row.body).toString('base64') };
+  }
+
+  /** A machine that was taken away has no mailbox: nothing can ever be delivered to it. */
+  async #endForGone(work: Work, row: DeploymentRow, events: readonly AppendedEvent[]): Promise<void> {
+    const plans = events.flatMap(({ event }) => (event.type === 'planScheduled' ? [event.plan] : []));
+    if (plans.length === 0 || row.finished_at !== null) return;
+    const there = await work.db
+      .selectFrom('machines')
+      .select('id')
+      .where('environment_id', '=', row.environment_id)
+      .execute();
+    const ids = new Set(there.map(({ id }) => id));
+    const gone = plans.filter((plan) => !ids.has(plan.machine));
+    if (gone.length === 0) return;
+    const ends = gone.map(({ planId }) => ({
+      type: 'planEnded' as const,
+      planId,
+      outcome: 'cancelled' as const,
+      reason: 'machine deleted',
+    }));
+    await this.#history.appendByApi(work, row, ends);
   }
 
   async #lengthAfterSame(work: Work, request: AppendRequest): Promise<number | undefined> {

@@ -13,13 +13,18 @@ import { writeHint } from '../database/outbox.js';
 import type { Db, Work } from '../database/store.js';
 import type { DeploymentRow } from '../database/tables.js';
 import type { FoldedDeployments } from './folded.js';
+import type { Presence } from '../machines/presence.js';
+import type { History } from './history.js';
 import type { Leases } from './leases.js';
+import { poisonReason, vanishWithinMs, vanishedMax } from './poison.js';
 import { deploymentRow, loadModel } from './rows.js';
 
 export interface ClaimsOptions {
   readonly context: Context;
   readonly leases: Leases;
   readonly folded: FoldedDeployments;
+  readonly history: History;
+  readonly presence: Presence;
   readonly hintExpiresMs: number;
   /** Base of the API's HTTP address, for files of packages. */
   readonly filesUrl: () => string;
@@ -30,6 +35,8 @@ export interface ClaimsOptions {
 /** Who works on which deployment: claim, renew, release. A claim makes a new epoch; only its holder may append. */
 export class Claims {
   readonly #options: ClaimsOptions;
+  /** When this process saw each lease's holder claim, and heard of it last. Its own monotonic clock. */
+  readonly #seen = new Map<string, { readonly claimedAtMs: number; lastAtMs: number }>();
 
   constructor(options: ClaimsOptions) {
     this.#options = options;
@@ -56,6 +63,7 @@ export class Claims {
       const isSame = row.lease_holder === request.holder && row.lease_nonce === request.nonce;
       if (this.#isHeld(row) && !isSame) return { claimed: false, why: 'held' } as const;
       if (!(await knowsEvents(work.db, request))) return { claimed: false, why: 'unknownEvents' } as const;
+      if (!this.#isHeld(row) && (await this.#isPoison(work, row))) return { claimed: false, why: 'finished' } as const;
       const epoch = this.#isHeld(row) ? row.epoch : await this.#takeOver(work, row, request);
       work.afterCommit(() => this.#options.leases.grant(row.id));
       return this.#grantedAnswer(work.db, row, epoch);
@@ -69,7 +77,10 @@ export class Claims {
       const row = await deploymentRow(context.store.db, deploymentId);
       const isHeld =
         row !== undefined && row.lease_holder === request.holder && row.epoch === epoch && row.finished_at === null;
-      if (isHeld) leases.grant(deploymentId);
+      if (isHeld) {
+        leases.grant(deploymentId);
+        this.heard(deploymentId);
+      }
       answers.push({ deploymentId, isHeld, length: row?.length ?? 0 });
     }
     return { leases: answers };
@@ -85,7 +96,8 @@ export class Claims {
       if (request.length < row.length) return { released: false, length: row.length };
       const { state } = await folded.at(work.db, row);
       const hasWork = decide(state).length > 0;
-      const changes = { lease_holder: null, lease_nonce: null, is_parked: hasWork ? 0 : 1 };
+      const changes = { lease_holder: null, lease_nonce: null, is_parked: hasWork ? 0 : 1, vanished: 0 };
+      this.#seen.delete(row.id);
       await work.db.updateTable('deployments').set(changes).where('id', '=', row.id).execute();
       if (hasWork) await writeHint(context, work, { deploymentId: row.id, expiresMs: hintExpiresMs });
       work.afterCommit(() => {
@@ -96,12 +108,41 @@ export class Claims {
     });
   }
 
+  /** The holder of a lease gave a sign of life. */
+  heard(deploymentId: string): void {
+    const seen = this.#seen.get(deploymentId);
+    if (seen !== undefined) seen.lastAtMs = this.#options.context.clock.monotonicMs();
+  }
+
+  /**
+   * Counts a holder that vanished within seconds of its claim, and ends a deployment that did so to too many in a row.
+   * One that gave its lease back counts nothing, nor does what happened while the API or the broker link was away.
+   */
+  async #isPoison(work: Work, row: DeploymentRow): Promise<boolean> {
+    const { context, history, presence } = this.#options;
+    const seen = this.#seen.get(row.id);
+    this.#seen.delete(row.id);
+    if (row.lease_holder === null || seen === undefined) return false;
+    const sinceClaimMs = context.clock.monotonicMs() - seen.claimedAtMs;
+    if (!presence.hasListenedSince(context.clock.now() - sinceClaimMs)) return false;
+    const vanished = seen.lastAtMs - seen.claimedAtMs <= vanishWithinMs ? row.vanished + 1 : 0;
+    await work.db.updateTable('deployments').set({ vanished }).where('id', '=', row.id).execute();
+    if (vanished < vanishedMax) return false;
+    await history.appendByApi(work, { ...row, vanished }, [
+      { type: 'rejected', reason: poisonReason },
+      { type: 'finished', result: 'failed' },
+    ]);
+    return true;
+  }
+
   #isHeld(row: DeploymentRow): boolean {
     return row.lease_holder !== null && this.#options.leases.isLive(row.id);
   }
 
   async #takeOver(work: Work, row: DeploymentRow, request: ClaimRequest): Promise<number> {
     const epoch = row.epoch + 1;
+    const now = this.#options.context.clock.monotonicMs();
+    this.#seen.set(row.id, { claimedAtMs: now, lastAtMs: now });
     await work.db
       .updateTable('deployments')
       .set({ epoch, lease_holder: request.holder, lease_nonce: request.nonce, is_parked: 0, state: 'running' })
@@ -117,7 +158,7 @@ export class Claims {
 
   /** The accepted model, with the enrolments as they are now: an agent may have joined meanwhile. */
   async #model(db: Db, row: DeploymentRow): Promise<DeploymentModel> {
-    const { services, machines } = await loadModel(db, row.id);
+    const { services, machines, startByMs, replaces } = await loadModel(db, row.id);
     const joined = await db
       .selectFrom('machines')
       .select(['id', 'enrolment'])
@@ -133,6 +174,8 @@ export class Claims {
         ...machine,
         enrolment: Math.max(1, enrolments.get(machine.id) ?? machine.enrolment),
       })),
+      ...(startByMs === undefined ? {} : { startByMs }),
+      ...(replaces === undefined ? {} : { replaces }),
       filesUrl: this.#options.filesUrl(),
       filesToken: this.#options.filesToken(row.id),
     };

@@ -67,11 +67,11 @@ export class History {
       entries.map(({ id, event }) => ({ id, event, atMs })),
     );
     const planIds = await project(work, { deploymentId: row.id, model: before.model, events, atMs });
-    const rejection = events.find((event) => event.type === 'rejected');
-    const changed = { ...row, length: after.length, reason: row.reason ?? rejection?.reason ?? null };
+    const changes = rowChanges(row, events, atMs);
+    const changed = { ...row, ...changes, length: after.length };
     await work.db
       .updateTable('deployments')
-      .set({ length: changed.length, reason: changed.reason })
+      .set({ ...changes, length: changed.length })
       .where('id', '=', row.id)
       .execute();
     work.afterCommit(() => {
@@ -83,7 +83,30 @@ export class History {
     const { result } = after.state;
     if (result === undefined || row.finished_at !== null)
       return { row: changed, hasWork: decide(after.state).length > 0 };
-    return { row: await this.#finish(work, changed, result), hasWork: false };
+    const finished = await this.#finish(work, changed, result);
+    return { row: await this.#settleNeverStarted(work, finished), hasWork: false };
+  }
+
+  /** Of a cancelled deployment: a machine that never joined has not started anything, and its cancel letter waits for it. */
+  async #settleNeverStarted(work: Work, row: DeploymentRow): Promise<DeploymentRow> {
+    if (row.state !== 'cancelled') return row;
+    const plans = await work.db
+      .selectFrom('plans')
+      .innerJoin('machines', 'machines.id', 'plans.machine_id')
+      .select('plans.plan_id')
+      .where('plans.deployment_id', '=', row.id)
+      .where('plans.outcome', 'is', null)
+      .where('plans.delivered_at', 'is', null)
+      .where('machines.enrolment', '=', 0)
+      .execute();
+    if (plans.length === 0) return row;
+    const events = plans.map(({ plan_id: planId }): DeploymentEvent => ({
+      type: 'planEnded',
+      planId,
+      outcome: 'cancelled',
+      reason: 'never started',
+    }));
+    return this.appendByApi(work, row, events);
   }
 
   async #finish(work: Work, row: DeploymentRow, result: Result): Promise<DeploymentRow> {
@@ -95,6 +118,21 @@ export class History {
     });
     return finished;
   }
+}
+
+/** What events say of the deployment as a whole. */
+function rowChanges(
+  row: DeploymentRow,
+  events: readonly DeploymentEvent[],
+  atMs: number,
+): Pick<DeploymentRow, 'reason' | 'cancel_requested_at' | 'superseded_by'> {
+  let { reason, cancel_requested_at, superseded_by } = row;
+  for (const event of events) {
+    if (event.type === 'rejected') reason ??= event.reason;
+    if (event.type === 'cancelRequested') cancel_requested_at ??= atMs;
+    if (event.type === 'supersedeRequested') superseded_by ??= event.by;
+  }
+  return { reason, cancel_requested_at, superseded_by };
 }
 
 /** Whether a hint for this deployment already waits for the broker. */

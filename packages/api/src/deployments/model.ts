@@ -7,6 +7,13 @@ export interface StoredModel {
   readonly objects: readonly ServiceObject[];
   readonly services: readonly DeploymentService[];
   readonly machines: readonly DeploymentMachine[];
+  /** How long a plan may wait for its machine. */
+  readonly deliverWithinMs?: number;
+  readonly startByMs?: number;
+  /** Open plans of the deployments that this one supersedes, by machine id. */
+  readonly replaces?: Readonly<Record<string, readonly string[]>>;
+  /** Machines of a destroy that were not there to be asked, by name, with the reason. */
+  readonly leftAlone?: readonly string[];
 }
 
 export function parseModel(text: string): StoredModel {

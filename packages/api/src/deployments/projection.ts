@@ -17,14 +17,35 @@ export async function project(
   },
 ): Promise<readonly string[]> {
   const scheduled = news.events.flatMap((event) => (event.type === 'planScheduled' ? [event.plan] : []));
+  await setTimers(work, news.model.startByMs, scheduled);
   await insertPlans(work, news, scheduled);
   const changed = scheduled.map((plan) => plan.planId);
   for (const event of news.events) {
     if (event.type === 'planStored') await markStored(work, event, news.atMs);
     if (event.type === 'planEnded') await markEnded(work, event, news.atMs);
-    if (event.type === 'planStored' || event.type === 'planEnded') changed.push(event.planId);
+    if (event.type === 'cancelStored') await markCancelStored(work, event.planId, news.atMs);
+    if (event.type === 'resumed') changed.push(...(await markEarlier(work, news.deploymentId)));
+    if ('planId' in event) changed.push(event.planId);
   }
   return [...new Set(changed)];
+}
+
+/** One row a plan: when its time is over, the API looks whether it was ever delivered. */
+async function setTimers(work: Work, startByMs: number | undefined, plans: readonly PlanLetter[]): Promise<void> {
+  if (startByMs === undefined) return;
+  const rows = plans.map(({ planId }) => ({
+    id: `startBy-${planId}`,
+    kind: 'startBy' as const,
+    subject: planId,
+    due_at: startByMs,
+  }));
+  for (let from = 0; from < rows.length; from += rowsPerInsert) {
+    await work.db
+      .insertInto('timers')
+      .values(rows.slice(from, from + rowsPerInsert))
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+  }
 }
 
 async function insertPlans(
@@ -32,6 +53,7 @@ async function insertPlans(
   news: { readonly deploymentId: string; readonly model: StoredModel; readonly atMs: number },
   plans: readonly PlanLetter[],
 ): Promise<void> {
+  const attempts = plans.length === 0 ? undefined : await attemptsOf(work, news.deploymentId);
   const machines = new Map(plans.length === 0 ? [] : news.model.machines.map((machine) => [machine.id, machine]));
   const rows = plans.map((plan): PlanTable => {
     const machine = machines.get(plan.machine);
@@ -54,6 +76,12 @@ async function insertPlans(
       outcome: null,
       reason: null,
       sequence: 0,
+      attempt: (attempts?.get(placeOf(plan.machine, plan.stage)) ?? 0) + 1,
+      is_earlier: 0,
+      cancel_stored_at: null,
+      stopped: null,
+      start_by_at: news.model.startByMs ?? null,
+      proof_at: null,
     };
   });
   for (let from = 0; from < rows.length; from += rowsPerInsert) {
@@ -62,6 +90,45 @@ async function insertPlans(
       .values(rows.slice(from, from + rowsPerInsert))
       .execute();
   }
+}
+
+/** How many attempts every machine had in every stage; only a resume makes more than one. */
+async function attemptsOf(work: Work, deploymentId: string): Promise<ReadonlyMap<string, number>> {
+  const rows = await work.db
+    .selectFrom('plans')
+    .select(['machine_id', 'stage', 'attempt'])
+    .where('deployment_id', '=', deploymentId)
+    .where('is_earlier', '=', 1)
+    .orderBy('attempt')
+    .execute();
+  return new Map(rows.map((row) => [placeOf(row.machine_id, row.stage), row.attempt]));
+}
+
+function placeOf(machine: string, stage: string): string {
+  return `${machine} ${stage}`;
+}
+
+/** A resume gives up what ended without success, as `apply` does. */
+async function markEarlier(work: Work, deploymentId: string): Promise<readonly string[]> {
+  const rows = await work.db
+    .updateTable('plans')
+    .set({ is_earlier: 1 })
+    .where('deployment_id', '=', deploymentId)
+    .where('outcome', 'is not', null)
+    .where('outcome', '!=', 'succeeded')
+    .where('is_earlier', '=', 0)
+    .returning('plan_id')
+    .execute();
+  return rows.map((row) => row.plan_id);
+}
+
+async function markCancelStored(work: Work, planId: string, atMs: number): Promise<void> {
+  await work.db
+    .updateTable('plans')
+    .set({ cancel_stored_at: atMs })
+    .where('plan_id', '=', planId)
+    .where('cancel_stored_at', 'is', null)
+    .execute();
 }
 
 async function markStored(

@@ -19,6 +19,11 @@ export const deploymentColumns: readonly (keyof DeploymentRow)[] = [
   'lease_nonce',
   'accepted_at',
   'finished_at',
+  'start_by_at',
+  'supersedes',
+  'superseded_by',
+  'cancel_requested_at',
+  'vanished',
 ];
 
 export async function deploymentRow(db: Db, id: string): Promise<DeploymentRow | undefined> {

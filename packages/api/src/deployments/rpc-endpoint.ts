@@ -57,7 +57,10 @@ export function deploymentsEndpoint(claims: Claims, appends: Appends): Endpoint 
       claim: checked('claim', (request: ClaimRequest) => claims.claim(request)),
       renew: checked('renew', (request: RenewRequest) => claims.renew(request)),
       load: checked('load', (request: LoadRequest) => appends.load(request)),
-      append: checked('append', (request: AppendRequest) => appends.append(request)),
+      append: checked('append', (request: AppendRequest) => {
+        claims.heard(request.deploymentId);
+        return appends.append(request);
+      }),
       letter: checked('letter', (request: LetterRequest) => appends.letter(request)),
       release: checked('release', (request: ReleaseRequest) => claims.release(request)),
     },

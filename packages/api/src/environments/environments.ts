@@ -5,6 +5,8 @@ import type { Db } from '../database/store.js';
 import type { EnvironmentRow, SessionRow } from '../database/tables.js';
 import { acceptDeployment, unfinishedDeployment } from '../deployments/accept.js';
 import type { History } from '../deployments/history.js';
+import type { DeployOptions } from '../deployments/order.js';
+import type { Presence } from '../machines/presence.js';
 import { abandonDeployment } from '../deployments/abandon.js';
 import { Refusal } from '../errors.js';
 import { apiLimits } from '../limits.js';
@@ -25,8 +27,15 @@ export class Environments {
   readonly #context: Context;
   readonly #history: History;
   readonly #hintExpiresMs: number;
+  readonly #presence: Presence;
 
-  constructor(parts: { readonly context: Context; readonly history: History; readonly hintExpiresMs: number }) {
+  constructor(parts: {
+    readonly context: Context;
+    readonly history: History;
+    readonly hintExpiresMs: number;
+    readonly presence: Presence;
+  }) {
+    this.#presence = parts.presence;
     this.#context = parts.context;
     this.#history = parts.history;
     this.#hintExpiresMs = parts.hintExpiresMs;
@@ -90,7 +99,9 @@ export class Environments {
   async configure(idOrName: string): Promise<SessionRow> {
     return this.#context.store.write(async (work) => {
       const environment = await findEnvironment(work.db, idOrName);
-      if ((await unfinishedDeployment(work.db, environment.id)) !== undefined) {
+      const running = await unfinishedDeployment(work.db, environment.id);
+      // One with a key can be superseded while it runs.
+      if (running !== undefined && running.supersedes === null) {
         throw new Refusal('session_invalid', `${environment.name} is being deployed or deleted`);
       }
       const now = this.#context.clock.now();
@@ -161,15 +172,23 @@ export class Environments {
   }
 
   /** Deploys a session. @throws Refusal session_invalid, environment_busy, machines_unfit, service_deployed, … */
-  async deploy(environmentId: string, sessionId: string): Promise<string> {
+  async deploy(environmentId: string, sessionId: string, options: DeployOptions = {}): Promise<string> {
     return this.#context.store.write(async (work) => {
       const environment = await findEnvironment(work.db, environmentId);
       const session = await findSession(work.db, environment.id, sessionId);
       refuseStale(environment, session);
       const services = parseServices(session.services);
       refuseRemoved(environment, services);
-      const order = { environment, sessionId, action: 'deploy', services, hintExpiresMs: this.#hintExpiresMs } as const;
-      const id = await acceptDeployment(this.#context, work, order);
+      const order = {
+        environment,
+        sessionId,
+        action: 'deploy',
+        services,
+        hintExpiresMs: this.#hintExpiresMs,
+        options,
+        presence: this.#presence,
+      } as const;
+      const id = await acceptDeployment({ context: this.#context, history: this.#history }, work, order);
       const changes = { state: 'deploying', updated_at: this.#context.clock.now() };
       await work.db.updateTable('sessions').set(changes).where('id', '=', sessionId).execute();
       return id;
@@ -196,7 +215,8 @@ export class Environments {
         return undefined;
       }
       const services = parseServices(environment.services);
-      return acceptDeployment(this.#context, work, {
+      return acceptDeployment({ context: this.#context, history: this.#history }, work, {
+        presence: this.#presence,
         environment,
         sessionId: undefined,
         action: 'destroy',

@@ -21,6 +21,8 @@ export interface OutputChunk {
   readonly step: string;
   readonly start: number;
   readonly bytes: Uint8Array;
+  /** Of the last message of a step, which is empty: everything that the step wrote. */
+  readonly end: { readonly writtenBytes: number; readonly sha256: string | undefined } | undefined;
 }
 
 const id = Type.String({ pattern: '^[0-9a-f]{32}$' });
@@ -36,7 +38,9 @@ const outcome = Type.Union(
 
 const stepResult = Type.Object({
   name: stepName,
-  outcome: Type.Union(['succeeded', 'failed', 'interrupted', 'timedOut'].map((name) => Type.Literal(name))),
+  outcome: Type.Union(
+    ['succeeded', 'failed', 'interrupted', 'timedOut', 'cancelled'].map((name) => Type.Literal(name)),
+  ),
   exitCode,
   signal: Type.Optional(Type.String({ maxLength: 32 })),
   startedAtMs: instantMs,
@@ -61,6 +65,9 @@ const schemas: Readonly<Record<Exclude<AgentMessageKind, 'output'>, TSchema>> = 
     startedAtMs: Type.Optional(instantMs),
     finishedAtMs: instantMs,
     steps: Type.Array(stepResult, { maxItems: limits.planStepsMax.value }),
+    stopped: Type.Optional(
+      Type.Object({ exitCode, signal: Type.Optional(Type.String({ maxLength: 32 })), atMs: instantMs }),
+    ),
   }),
   progress: Type.Object({
     deploymentId: id,
@@ -118,7 +125,11 @@ function readOutput(
   const isStep = typeof step === 'string' && step !== '' && step.length <= 64;
   const isOffset = typeof start === 'number' && Number.isSafeInteger(start) && start >= 0;
   if (!areIds || !isStep || !isOffset) return 'headers';
-  return { kind: 'output', machineId, body: { deploymentId, planId, step, start, bytes: body } };
+  const sha256 = headers[outputHeaders.sha256];
+  const isDigest = typeof sha256 === 'string' && /^[0-9a-f]{64}$/.test(sha256);
+  const isLast = headers[outputHeaders.last] === true && body.length === 0;
+  const end = isLast ? { writtenBytes: start, sha256: isDigest ? sha256 : undefined } : undefined;
+  return { kind: 'output', machineId, body: { deploymentId, planId, step, start, bytes: body, end } };
 }
 
 function isId(value: unknown): value is string {

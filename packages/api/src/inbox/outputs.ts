@@ -20,6 +20,7 @@ export async function storeOutput(inbox: InboxWork, plan: PlanRow, chunk: Output
   if (known === undefined && (await stepsWithOutput(inbox, plan)) >= limits.planStepsMax.value) return;
   const end = start + bytes.length;
   const isOver = end > limits.outputRunBytesMax.value || (known?.chunks ?? 0) >= apiLimits.outputChunksMax.value;
+  if (chunk.end !== undefined) return markEnd(inbox, plan, { step, ...chunk.end });
   const isNew = !isOver && bytes.length > 0 && (await insertChunk(inbox, plan, chunk));
   const row = {
     plan_id: plan.plan_id,
@@ -27,6 +28,8 @@ export async function storeOutput(inbox: InboxWork, plan: PlanRow, chunk: Output
     total_bytes: Math.max(known?.total_bytes ?? 0, isOver ? 0 : end),
     chunks: (known?.chunks ?? 0) + (isNew ? 1 : 0),
     is_cut: isOver ? 1 : (known?.is_cut ?? 0),
+    written_bytes: known?.written_bytes ?? null,
+    sha256: known?.sha256 ?? null,
   };
   await db
     .insertInto('outputs')
@@ -37,16 +40,68 @@ export async function storeOutput(inbox: InboxWork, plan: PlanRow, chunk: Output
         .doUpdateSet({ total_bytes: row.total_bytes, chunks: row.chunks, is_cut: row.is_cut }),
     )
     .execute();
+  tellOutput(inbox, plan);
 }
 
+/** The step wrote nothing more. What it wrote beyond what is kept shows as one cut with its length and digest. */
+async function markEnd(
+  inbox: InboxWork,
+  plan: PlanRow,
+  end: { readonly step: string; readonly writtenBytes: number; readonly sha256: string | undefined },
+): Promise<void> {
+  const { step, writtenBytes, sha256 = null } = end;
+  const isOver = writtenBytes > limits.outputRunBytesMax.value;
+  await inbox.work.db
+    .insertInto('outputs')
+    .values({
+      plan_id: plan.plan_id,
+      step,
+      total_bytes: 0,
+      chunks: 0,
+      is_cut: isOver ? 1 : 0,
+      written_bytes: writtenBytes,
+      sha256,
+    })
+    .onConflict((conflict) =>
+      conflict
+        .columns(['plan_id', 'step'])
+        .doUpdateSet(
+          isOver ? { written_bytes: writtenBytes, sha256, is_cut: 1 } : { written_bytes: writtenBytes, sha256 },
+        ),
+    )
+    .execute();
+  tellOutput(inbox, plan);
+}
+
+function tellOutput({ work, context }: InboxWork, plan: PlanRow): void {
+  work.afterCommit(() => context.notices.tell({ type: 'output', deploymentId: plan.deployment_id }));
+}
+
+/** Of two pieces with the same start the longer one wins: an agent that was cut off sends on with other bounds. */
 async function insertChunk(inbox: InboxWork, plan: PlanRow, chunk: OutputChunk): Promise<boolean> {
-  const inserted = await inbox.work.db
-    .insertInto('output_chunks')
-    .values({ plan_id: plan.plan_id, step: chunk.step, start: chunk.start, body: chunk.bytes })
-    .onConflict((conflict) => conflict.doNothing())
-    .returning('start')
+  const { db } = inbox.work;
+  const place = { plan_id: plan.plan_id, step: chunk.step, start: chunk.start };
+  const there = await db
+    .selectFrom('output_chunks')
+    .select((column) => column.fn<number>('length', ['body']).as('bytes'))
+    .where('plan_id', '=', place.plan_id)
+    .where('step', '=', place.step)
+    .where('start', '=', place.start)
     .executeTakeFirst();
-  return inserted !== undefined;
+  if (there !== undefined && there.bytes >= chunk.bytes.length) return false;
+  const { last } = await db
+    .selectFrom('output_chunks')
+    .select((column) => column.fn.max('sequence').as('last'))
+    .executeTakeFirstOrThrow();
+  const row = { ...place, body: chunk.bytes, sequence: Number(last ?? 0) + 1 };
+  await db
+    .insertInto('output_chunks')
+    .values(row)
+    .onConflict((conflict) =>
+      conflict.columns(['plan_id', 'step', 'start']).doUpdateSet({ body: row.body, sequence: row.sequence }),
+    )
+    .execute();
+  return there === undefined;
 }
 
 async function stepsWithOutput(inbox: InboxWork, plan: PlanRow): Promise<number> {

@@ -11,11 +11,12 @@ export async function storeProgress(inbox: InboxWork, plan: PlanRow, progress: P
   const at = boundedInstant(plan, progress.atMs, context.clock.now());
   const { sequence, step } = progress;
   const delivered_at = plan.delivered_at ?? at;
+  const proof_at = Math.max(at, plan.proof_at ?? 0);
   if (progress.what === 'received') {
     const changes = plan.started_at === null ? { state: 'delivered', since: at } : {};
     await work.db
       .updateTable('plans')
-      .set({ ...changes, sequence, delivered_at })
+      .set({ ...changes, sequence, delivered_at, proof_at })
       .where('plan_id', '=', plan.plan_id)
       .execute();
   } else if (step !== undefined) {
@@ -23,7 +24,7 @@ export async function storeProgress(inbox: InboxWork, plan: PlanRow, progress: P
     const changes = isStart ? { step, since: at } : {};
     await work.db
       .updateTable('plans')
-      .set({ ...changes, state: 'running', sequence, delivered_at, started_at: plan.started_at ?? at })
+      .set({ ...changes, state: 'running', sequence, delivered_at, proof_at, started_at: plan.started_at ?? at })
       .where('plan_id', '=', plan.plan_id)
       .execute();
     await storeStep(inbox, plan, { step, at, progress });

@@ -38,13 +38,16 @@ async function applyResult(inbox: InboxWork, plan: PlanRow, result: ResultMessag
   if (plan.outcome !== null) return;
   await storeInstants(inbox, plan, result);
   const deployment = await deploymentRow(work.db, plan.deployment_id);
-  if (deployment === undefined || deployment.finished_at !== null) return;
+  if (deployment === undefined) return;
+  const failedStep = result.steps.find((step) => step.outcome !== 'succeeded')?.name;
   const ended: DeploymentEvent = {
     type: 'planEnded',
     planId: plan.plan_id,
     outcome: result.outcome,
     ...(result.reason === undefined ? {} : { reason: result.reason }),
+    ...(failedStep === undefined || result.outcome === 'succeeded' ? {} : { failedStep }),
   };
+  // Of a deployment that ended before, too: what was left open when it was cancelled settles now.
   await history.appendByApi(work, deployment, [ended]);
 }
 
@@ -59,6 +62,7 @@ async function storeInstants(inbox: InboxWork, plan: PlanRow, result: ResultMess
         plan.started_at ?? (result.startedAtMs === undefined ? null : boundedInstant(plan, result.startedAtMs, now)),
       finished_at: boundedInstant(plan, result.finishedAtMs, now),
       step: null,
+      stopped: result.stopped === undefined ? null : JSON.stringify(result.stopped),
     })
     .where('plan_id', '=', plan.plan_id)
     .execute();

@@ -144,6 +144,9 @@ export class Machines {
       last_heartbeat_at: null,
       running_plan: null,
       notices: null,
+      lifetime_ms: null,
+      mailbox_closed_at: null,
+      contact_at: this.#context.clock.now(),
     };
     return { row, joinLine: this.#joinLine(id, token) };
   }

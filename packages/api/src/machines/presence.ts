@@ -1,10 +1,6 @@
 import type { Clock } from '@torcello/platform';
 import { isoTime } from '../times.js';
 
-/** After so many intervals without a heartbeat an agent is `unknown`, after more of them `lost`. Both only displays. */
-const unknownAfterIntervals = 3;
-const lostAfterIntervals = 30;
-
 export type AgentState = 'online' | 'unknown' | 'lost' | 'never joined';
 
 export interface PresenceEvidence {
@@ -14,17 +10,33 @@ export interface PresenceEvidence {
   readonly becomesUnknownAt: string;
 }
 
+export interface PresenceOptions {
+  readonly clock: Clock;
+  readonly heartbeatMs: number;
+  /** After so many missed heartbeats an agent is `unknown`. */
+  readonly unknownAfterMissed: number;
+  /** After so many it is `lost`. Both are only displays. */
+  readonly lostAfterMissed: number;
+}
+
+/** A heartbeat may be late by so much of an interval before it counts as missed. */
+const lateness = 0.5;
+
 /**
  * Judges silence. It counts only while we could have heard something: while the API ran and the broker link was up.
  */
 export class Presence {
   readonly #clock: Clock;
-  readonly #heartbeatMs: number;
+  readonly #unknownAfterMs: number;
+  readonly #lostAfterMs: number;
   #linkUpSinceMs: number | undefined;
+  #linkDownSinceMs: number;
 
-  constructor(clock: Clock, heartbeatMs: number) {
+  constructor({ clock, heartbeatMs, unknownAfterMissed, lostAfterMissed }: PresenceOptions) {
     this.#clock = clock;
-    this.#heartbeatMs = heartbeatMs;
+    this.#unknownAfterMs = (unknownAfterMissed + lateness) * heartbeatMs;
+    this.#lostAfterMs = (lostAfterMissed + lateness) * heartbeatMs;
+    this.#linkDownSinceMs = clock.now();
   }
 
   linkIsUp(): void {
@@ -32,7 +44,18 @@ export class Presence {
   }
 
   linkIsDown(): void {
+    if (this.#linkUpSinceMs !== undefined) this.#linkDownSinceMs = this.#clock.now();
     this.#linkUpSinceMs = undefined;
+  }
+
+  /** Since when the broker is unreachable; undefined while it is reached. */
+  get linkDownSinceMs(): number | undefined {
+    return this.#linkUpSinceMs === undefined ? this.#linkDownSinceMs : undefined;
+  }
+
+  /** Whether we have listened without interruption since an instant: only then does having heard nothing say anything. */
+  hasListenedSince(atMs: number): boolean {
+    return this.#linkUpSinceMs !== undefined && this.#linkUpSinceMs <= atMs;
   }
 
   judge(agent: { readonly joinedAtMs: number | null; readonly lastHeartbeatAtMs: number | null }): {
@@ -43,12 +66,9 @@ export class Presence {
     const lastMs = Math.max(agent.lastHeartbeatAtMs ?? 0, agent.joinedAtMs);
     const heardFromMs = Math.max(lastMs, this.#linkUpSinceMs ?? this.#clock.now());
     const silentMs = this.#clock.now() - heardFromMs;
-    const evidence = {
-      at: isoTime(lastMs),
-      becomesUnknownAt: isoTime(heardFromMs + unknownAfterIntervals * this.#heartbeatMs),
-    };
-    if (silentMs >= lostAfterIntervals * this.#heartbeatMs) return { state: 'lost', evidence };
-    const isFresh = silentMs < unknownAfterIntervals * this.#heartbeatMs && this.#linkUpSinceMs !== undefined;
+    const evidence = { at: isoTime(lastMs), becomesUnknownAt: isoTime(heardFromMs + this.#unknownAfterMs) };
+    if (silentMs >= this.#lostAfterMs) return { state: 'lost', evidence };
+    const isFresh = silentMs < this.#unknownAfterMs && this.#linkUpSinceMs !== undefined;
     return { state: isFresh ? 'online' : 'unknown', evidence };
   }
 }

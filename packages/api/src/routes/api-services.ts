@@ -2,6 +2,7 @@ import type { Catalog } from '../packages/catalog.js';
 import type { Context } from '../context.js';
 import type { FoldedDeployments } from '../deployments/folded.js';
 import type { History } from '../deployments/history.js';
+import type { Views } from '../deployments/view.js';
 import type { Leases } from '../deployments/leases.js';
 import type { Environments } from '../environments/environments.js';
 import type { Joins } from '../machines/joins.js';
@@ -21,6 +22,7 @@ export interface ApiServices {
   readonly joins: Joins;
   readonly presence: Presence;
   readonly hub: WatchHub;
+  readonly views: Views;
   readonly leases: Leases;
   readonly folded: FoldedDeployments;
   /** How long mailboxes stay after their machines are gone, so that agents can still fetch receipts. */

@@ -1,7 +1,6 @@
 import { Type } from 'typebox';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { deploymentColumns, deploymentRow } from '../deployments/rows.js';
-import { viewDeployment, viewPlans } from '../deployments/view.js';
 import type { DeploymentRow } from '../database/tables.js';
 import type { DeploymentEvent } from '@torcello/contracts';
 import { Refusal } from '../errors.js';
@@ -33,8 +32,7 @@ export function deploymentRoutes(app: FastifyInstance, services: ApiServices): v
         response: { 200: answer('Deployment', { id: text, state: text, plans: list }) },
       },
     },
-    async (request) =>
-      viewDeployment(services.context.store.db, await find(services, request.params.d), services.isBrokerUp()),
+    async (request) => services.views.deployment(await findDeployment(services, request.params.d)),
   );
 
   app.get<Params & { Headers: { 'last-event-id'?: string } }>(
@@ -48,7 +46,7 @@ export function deploymentRoutes(app: FastifyInstance, services: ApiServices): v
       },
     },
     async (request, reply) => {
-      const row = await find(services, request.params.d);
+      const row = await findDeployment(services, request.params.d);
       const wantsStream = (request.headers.accept ?? '').includes('text/event-stream');
       if (wantsStream) return stream(services, row, { reply, lastN: lastNOf(request.headers['last-event-id']) });
       const history = await loadHistory(services, row.id, -1);
@@ -75,7 +73,7 @@ export function deploymentRoutes(app: FastifyInstance, services: ApiServices): v
       },
     },
     async (request) => {
-      const row = await find(services, request.params.d);
+      const row = await findDeployment(services, request.params.d);
       const { machine, step, tailBytes = '65536' } = request.query;
       const tail = Math.min(Number(tailBytes), apiLimits.outputTailBytesMax.value);
       const outputs = await readOutputs(services.context.store.db, {
@@ -130,7 +128,7 @@ function muranoRoutes(app: FastifyInstance, services: ApiServices): void {
 function reportRoute(app: FastifyInstance, services: ApiServices): void {
   const { db } = services.context.store;
 
-  app.get<Params>(
+  app.get<Params & { Querystring: { service_id?: string | readonly string[] } }>(
     '/v1/environments/:e/deployments/:d',
     {
       config: muranoConfig,
@@ -142,11 +140,17 @@ function reportRoute(app: FastifyInstance, services: ApiServices): void {
       },
     },
     async (request) => {
-      const row = await find(services, request.params.d);
+      const row = await findDeployment(services, request.params.d);
+      const { e } = request.params;
+      // By what the deployment itself knows: its environment may be gone.
+      if (e !== row.environment_id && e !== row.environment_name)
+        throw new Refusal('not_found', `${e} has no deployment ${row.id}`);
+      const wanted = serviceIdsOf(request.query.service_id);
       const rows = await db
         .selectFrom('reports')
         .selectAll()
         .where('deployment_id', '=', row.id)
+        .$if(wanted.length > 0, (query) => query.where('entity_id', 'in', wanted))
         .orderBy('id')
         .execute();
       const reports = rows.map((report) => ({
@@ -165,10 +169,16 @@ function reportRoute(app: FastifyInstance, services: ApiServices): void {
   );
 }
 
+/** Several come as a list, or as Murano's client writes them: with a question mark before each. */
+function serviceIdsOf(query: string | readonly string[] | undefined): readonly string[] {
+  const texts = typeof query === 'string' ? [query] : (query ?? []);
+  return texts.flatMap((text) => text.split('?service_id=')).filter((text) => text !== '');
+}
+
 /** Deployments in one list. */
 const listedMax = 500;
 
-async function find(services: ApiServices, id: string): Promise<DeploymentRow> {
+export async function findDeployment(services: ApiServices, id: string): Promise<DeploymentRow> {
   const row = await deploymentRow(services.context.store.db, id);
   if (row === undefined) throw new Refusal('not_found', `no deployment ${id}`, { cure: 'torcello deployment list' });
   return row;
@@ -198,7 +208,7 @@ async function stream(
   row: DeploymentRow,
   to: { readonly reply: FastifyReply; readonly lastN: number },
 ): Promise<void> {
-  const { hub, context, isBrokerUp } = services;
+  const { hub, context } = services;
   if (hub.size >= apiLimits.watchersMax.value)
     throw new Refusal('overloaded', `${apiLimits.watchersMax.value} watchers are there already`);
   const { reply, lastN } = to;
@@ -207,11 +217,11 @@ async function stream(
   try {
     const { db } = context.store;
     const now = (await deploymentRow(db, row.id)) ?? row;
-    const [plans, history] = [await viewPlans(db, row.id), await loadHistory(services, row.id, lastN)];
+    const [plans, history] = [await services.views.plans(row.id), await loadHistory(services, row.id, lastN)];
     events.open({
       plans,
       history,
-      finished: now.finished_at === null ? undefined : await viewDeployment(db, now, isBrokerUp()),
+      finished: now.finished_at === null ? undefined : await services.views.deployment(now),
     });
   } catch (error) {
     context.logger.error('a watch failed', { deploymentId: row.id, error });

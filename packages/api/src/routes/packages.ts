@@ -2,9 +2,13 @@ import { limits } from '@torcello/contracts';
 import { Type } from 'typebox';
 import fastifyMultipart from '@fastify/multipart';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { PackageRow } from '../database/tables.js';
+import { MuranoDocuments } from '../database/murano-documents.js';
+import { isObject } from '../environments/services.js';
 import { Refusal } from '../errors.js';
 import type { ApiServices } from './api-services.js';
+import { categoriesByPackage, putCategories, readTexts, viewWithCategories } from './murano-package-categories.js';
+import { pageOf } from './murano-package-query.js';
+import type { PackageQuery } from './murano-package-query.js';
 import { viewPackage } from './murano-views.js';
 import { tokenOf } from './token.js';
 import { answer, empty, list, params, text } from './schemas.js';
@@ -12,22 +16,13 @@ import { answer, empty, list, params, text } from './schemas.js';
 const tags = ['packages'];
 const config = { isMurano: true };
 const packageAnswer = answer('Package', { id: text, fully_qualified_name: text, version: text, digest: text });
-const pageDefault = 20;
-const pageMax = 500;
 
 type Params = { Params: { p: string } };
-interface Query {
-  readonly limit?: string;
-  readonly marker?: string;
-  readonly fqn?: string;
-  readonly name?: string;
-  readonly type?: string;
-  readonly search?: string;
-}
 
 export function packageRoutes(app: FastifyInstance, services: ApiServices): void {
-  const { catalog } = services;
-  packageRoutesById(app, services);
+  const { catalog, context } = services;
+  const documents = new MuranoDocuments(context.store);
+  packageRoutesById(app, services, documents);
   const bodyLimit = limits.packageBytesMax.value + multipartBytes;
   void app.register(fastifyMultipart, {
     limits: { fileSize: limits.packageBytesMax.value, files: 1, fields: 10, fieldSize: 65_536 },
@@ -38,11 +33,8 @@ export function packageRoutes(app: FastifyInstance, services: ApiServices): void
     (_request, body, done) => done(null, body),
   );
 
-  const query = Type.Object(
-    Object.fromEntries(['limit', 'marker', 'fqn', 'name', 'type', 'search'].map((name) => [name, Type.Optional(text)])),
-    { additionalProperties: true },
-  );
-  app.get<{ Querystring: Query }>(
+  const query = Type.Object({}, { additionalProperties: true });
+  app.get<{ Querystring: PackageQuery }>(
     '/v1/catalog/packages',
     {
       config,
@@ -53,7 +45,7 @@ export function packageRoutes(app: FastifyInstance, services: ApiServices): void
         response: { 200: answer('Page', { packages: list }) },
       },
     },
-    async (request) => page(services, request.query),
+    async (request) => page(services, documents, request.query),
   );
 
   app.post(
@@ -69,14 +61,23 @@ export function packageRoutes(app: FastifyInstance, services: ApiServices): void
       },
     },
     async (request) => {
-      const { row } = await catalog.import(await archiveOf(request));
-      return viewPackage(row);
+      const { archive, metadata } = await archiveOf(request);
+      const categories = readTexts(metadata?.['categories'] ?? [], 'categories');
+      await checkCategories(documents, categories);
+      const { row, isNew } = await catalog.import(archive);
+      if (metadata === undefined) return viewPackage(row);
+      // Who says something of a package wants it to be a new one: Murano's client asks what to do then.
+      if (!isNew) throw new Refusal('package_exists', `${row.full_name} ${row.version} is there already`);
+      await putCategories(documents, context, { packageId: row.id, categories });
+      if (metadata['is_public'] === true)
+        await context.store.db.updateTable('packages').set({ is_public: 1 }).where('id', '=', row.id).execute();
+      return viewWithCategories(documents, await catalog.find(row.id));
     },
   );
 }
 
 /** Routes of one package. */
-function packageRoutesById(app: FastifyInstance, services: ApiServices): void {
+function packageRoutesById(app: FastifyInstance, services: ApiServices, documents: MuranoDocuments): void {
   const { catalog } = services;
 
   app.get<Params>(
@@ -86,6 +87,7 @@ function packageRoutesById(app: FastifyInstance, services: ApiServices): void {
       const row = await catalog.find(request.params.p);
       return {
         ...viewPackage(row),
+        categories: (await categoriesByPackage(documents)).get(row.id) ?? [],
         ...(row.definition === null ? {} : { definition: JSON.parse(row.definition) as unknown }),
       };
     },
@@ -117,6 +119,7 @@ function packageRoutesById(app: FastifyInstance, services: ApiServices): void {
     },
     async (request, reply) => {
       await catalog.delete(request.params.p);
+      await documents.change('packageCategories', request.params.p, () => Promise.resolve(undefined));
       return reply.code(200).send();
     },
   );
@@ -125,13 +128,38 @@ function packageRoutesById(app: FastifyInstance, services: ApiServices): void {
 /** Room for boundaries and the other fields of a form. */
 const multipartBytes = 262_144;
 
-async function archiveOf(request: FastifyRequest): Promise<Uint8Array> {
-  if (request.body instanceof Uint8Array) return request.body;
+interface Import {
+  readonly archive: Uint8Array;
+  /** The part `__metadata__` of Murano's form. */
+  readonly metadata: Readonly<Record<string, unknown>> | undefined;
+}
+
+async function archiveOf(request: FastifyRequest): Promise<Import> {
+  if (request.body instanceof Uint8Array) return { archive: request.body, metadata: undefined };
   if (!request.isMultipart())
     throw new Refusal('unsupported_media_type', 'send a zip archive as application/zip, or as the file of a form');
   const file = await request.file();
   if (file === undefined) throw new Refusal('invalid_request', 'the form has no file');
-  return file.toBuffer();
+  const archive = await file.toBuffer();
+  const field: unknown = file.fields['__metadata__'];
+  return { archive, metadata: isObject(field) ? readMetadata(field['value']) : undefined };
+}
+
+function readMetadata(text: unknown): Readonly<Record<string, unknown>> {
+  try {
+    const metadata: unknown = JSON.parse(String(text));
+    if (isObject(metadata)) return metadata;
+  } catch {
+    // Told below.
+  }
+  throw new Refusal('invalid_request', '__metadata__ is no JSON object');
+}
+
+/** Before anything is stored. */
+async function checkCategories(documents: MuranoDocuments, categories: readonly string[]): Promise<void> {
+  const known = new Set((await documents.all('category')).map((row) => row.name));
+  const unknown = categories.find((name) => !known.has(name));
+  if (unknown !== undefined) throw new Refusal('invalid_request', `there is no category ${unknown}`);
 }
 
 /** A files token opens the packages of its own deployment and no other. */
@@ -150,31 +178,18 @@ async function checkFilesToken(services: ApiServices, request: FastifyRequest<Pa
 /** `in:a,b` lists and single values, as Murano's client sends them. */
 async function page(
   services: ApiServices,
-  query: Query,
+  documents: MuranoDocuments,
+  query: PackageQuery,
 ): Promise<{ readonly packages: readonly unknown[]; readonly next_marker?: string }> {
-  const limit = Math.min(pageMax, Math.max(1, Number(query.limit ?? pageDefault) || pageDefault));
-  const rows = await services.context.store.db
+  const all = await services.context.store.db
     .selectFrom('packages')
     .selectAll()
     .orderBy('full_name')
     .orderBy('version')
     .orderBy('id')
     .execute();
-  const fitting = rows.filter((row) => fits(row, query));
-  const from = query.marker === undefined ? 0 : fitting.findIndex((row) => row.id === query.marker) + 1;
-  const shown = fitting.slice(from, from + limit);
-  const last = shown.at(-1);
-  const hasMore = from + limit < fitting.length;
-  return { packages: shown.map(viewPackage), ...(hasMore && last !== undefined ? { next_marker: last.id } : {}) };
-}
-
-function fits(row: PackageRow, query: Query): boolean {
-  const search = query.search?.toLowerCase();
-  return (
-    (query.fqn === undefined || row.full_name === query.fqn) &&
-    (query.name === undefined || row.name === query.name) &&
-    (query.type === undefined || row.type === query.type) &&
-    (search === undefined ||
-      `${row.full_name} ${row.name} ${row.description} ${row.tags}`.toLowerCase().includes(search))
-  );
+  const categories = await categoriesByPackage(documents);
+  const { rows, nextMarker } = pageOf(all, query, categories);
+  const packages = rows.map((row) => ({ ...viewPackage(row), categories: categories.get(row.id) ?? [] }));
+  return { packages, ...(nextMarker === undefined ? {} : { next_marker: nextMarker }) };
 }

@@ -7,14 +7,17 @@ import type { RefusalCode } from '../errors.js';
 import { apiLimits } from '../limits.js';
 import { agentRoutes } from './agents.js';
 import type { ApiServices } from './api-services.js';
+import { deploymentActionRoutes } from './deployment-actions.js';
 import { deploymentRoutes } from './deployments.js';
 import { environmentRoutes } from './environments.js';
 import { joinRoutes } from './join.js';
 import { machineRoutes } from './machines.js';
 import { metaRoutes } from './meta.js';
+import { muranoRoutes } from './murano.js';
 import { packageRoutes } from './packages.js';
 import { serviceRoutes } from './services.js';
 import { sessionRoutes } from './sessions.js';
+import { whyRoutes } from './why.js';
 import { tokenOf } from './token.js';
 
 declare module 'fastify' {
@@ -65,10 +68,13 @@ function registerAll(app: FastifyInstance, services: ApiServices): void {
   sessionRoutes(app, services);
   serviceRoutes(app, services);
   deploymentRoutes(app, services);
+  deploymentActionRoutes(app, services);
   packageRoutes(app, services);
+  muranoRoutes(app, services);
   machineRoutes(app, services);
   agentRoutes(app, services);
   joinRoutes(app, services);
+  whyRoutes(app, services);
 }
 
 async function describe(app: FastifyInstance): Promise<void> {

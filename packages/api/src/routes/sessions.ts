@@ -1,4 +1,8 @@
+import { Type } from 'typebox';
 import type { FastifyInstance } from 'fastify';
+import { deployOptionsSchema } from '../deployments/order.js';
+import type { DeployOptions } from '../deployments/order.js';
+import { deploymentOutlook } from '../environments/outlook.js';
 import type { ApiServices } from './api-services.js';
 import { viewSession } from './murano-views.js';
 import { answer, empty, list, params, text } from './schemas.js';
@@ -12,6 +16,7 @@ type Params = { Params: { e: string; s: string } };
 export function sessionRoutes(app: FastifyInstance, services: ApiServices): void {
   const { environments } = services;
 
+  outlookRoute(app, services);
   app.post<Params>(
     '/v1/environments/:e/configure',
     {
@@ -56,7 +61,7 @@ export function sessionRoutes(app: FastifyInstance, services: ApiServices): void
     },
   );
 
-  app.post<Params>(
+  app.post<Params & { Body: DeployOptions | null | undefined }>(
     '/v1/environments/:e/sessions/:s/deploy',
     {
       config,
@@ -64,12 +69,47 @@ export function sessionRoutes(app: FastifyInstance, services: ApiServices): void
         summary: 'Deploy what is staged',
         tags,
         params: params('e', 's'),
+        body: Type.Union([Type.Null(), deployOptionsSchema]),
         response: { 200: empty('Accepted; X-Torcello-Deployment names the deployment') },
       },
     },
     async (request, reply) => {
-      const deployment = await environments.deploy(request.params.e, request.params.s);
+      const deployment = await environments.deploy(request.params.e, request.params.s, request.body ?? {});
       return reply.code(200).header('x-torcello-deployment', deployment).send();
+    },
+  );
+}
+
+function outlookRoute(app: FastifyInstance, services: ApiServices): void {
+  const number = Type.Optional(Type.String({ pattern: '^[0-9]{1,12}$' }));
+  const query = Type.Object({
+    session: Type.Optional(Type.String({ maxLength: 64 })),
+    deliverWithinMs: number,
+    maxFailures: number,
+    batch: Type.Optional(Type.String({ pattern: '^([1-9][0-9]{0,5}|([1-9][0-9]?|100)%)$' })),
+    supersedes: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
+  });
+  type Query = Partial<Record<'session' | 'deliverWithinMs' | 'maxFailures' | 'batch' | 'supersedes', string>>;
+  app.get<Params & { Querystring: Query }>(
+    '/v1/environments/:e/plan',
+    {
+      schema: {
+        summary: 'What a deployment would do: order, batches, who is off, what expires when',
+        tags,
+        params: params('e'),
+        querystring: query,
+        response: { 200: answer('Outlook', { stages: list, off: list }) },
+      },
+    },
+    async (request) => {
+      const { session: id, batch, supersedes, deliverWithinMs, maxFailures } = request.query;
+      const options: DeployOptions = {
+        ...(deliverWithinMs === undefined ? {} : { deliverWithinMs: Number(deliverWithinMs) }),
+        ...(maxFailures === undefined ? {} : { maxFailures: Number(maxFailures) }),
+        ...(batch === undefined ? {} : { batch: batch.endsWith('%') ? batch : Number(batch) }),
+        ...(supersedes === undefined ? {} : { supersedes }),
+      };
+      return deploymentOutlook(services, { environment: request.params.e, session: id, options });
     },
   );
 }

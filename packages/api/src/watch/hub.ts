@@ -1,8 +1,7 @@
 import type { Logger } from '@torcello/platform';
 import { Background } from '@torcello/platform';
 import { deploymentRow } from '../deployments/rows.js';
-import { viewDeployment, viewPlans } from '../deployments/view.js';
-import type { DeploymentView, PlanView } from '../deployments/view.js';
+import type { DeploymentView, PlanView, Views } from '../deployments/view.js';
 import type { Db } from '../database/store.js';
 import type { HistoryEntry, Notice, Notices } from '../notices.js';
 
@@ -25,16 +24,11 @@ export class WatchHub {
   readonly #db: Db;
   readonly #channels = new Map<string, Channel>();
   readonly #background: Background;
-  readonly #isBrokerUp: () => boolean;
+  readonly #views: Views;
 
-  constructor(parts: {
-    readonly db: Db;
-    readonly notices: Notices;
-    readonly logger: Logger;
-    readonly isBrokerUp: () => boolean;
-  }) {
+  constructor(parts: { readonly db: Db; readonly notices: Notices; readonly logger: Logger; readonly views: Views }) {
     this.#db = parts.db;
-    this.#isBrokerUp = parts.isBrokerUp;
+    this.#views = parts.views;
     this.#background = new Background((what, error) => parts.logger.error('a watch failed', { what, error }));
     parts.notices.listen((notice) => this.#take(notice));
   }
@@ -61,7 +55,7 @@ export class WatchHub {
   }
 
   #take(notice: Notice): void {
-    if (notice.type === 'outbox' || notice.type === 'mailboxes') return;
+    if (notice.type === 'outbox' || notice.type === 'mailboxes' || notice.type === 'output') return;
     const channel = this.#channels.get(notice.deploymentId);
     if (channel === undefined) return;
     const { last } = channel;
@@ -77,7 +71,7 @@ export class WatchHub {
   async #eventsOf(notice: Notice): Promise<readonly WatchEvent[]> {
     switch (notice.type) {
       case 'plans':
-        return (await viewPlans(this.#db, notice.deploymentId, notice.planIds)).map((plan) => ({ type: 'plan', plan }));
+        return (await this.#views.plans(notice.deploymentId, notice.planIds)).map((plan) => ({ type: 'plan', plan }));
       case 'report':
         return [{ type: 'report', report: notice.report }];
       case 'history':
@@ -91,8 +85,7 @@ export class WatchHub {
     const events: WatchEvent[] = entries.map((entry) => ({ type: 'history', entry }));
     if (!entries.some((entry) => entry.event.type === 'finished')) return events;
     const row = await deploymentRow(this.#db, deploymentId);
-    if (row !== undefined)
-      events.push({ type: 'finished', deployment: await viewDeployment(this.#db, row, this.#isBrokerUp()) });
+    if (row !== undefined) events.push({ type: 'finished', deployment: await this.#views.deployment(row) });
     return events;
   }
 }

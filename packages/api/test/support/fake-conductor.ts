@@ -117,7 +117,8 @@ export class FakeConductor {
           events: stored.map((event) => ({ id: hexId(systemRandom), event })),
         });
       events = await this.#loadAll(deploymentId);
-      if (events.some((event) => event.type === 'finished')) return events.reduce(apply, emptyDeployment);
+      const after = events.reduce(apply, emptyDeployment);
+      if (after.result !== undefined) return after;
     }
   }
 

@@ -105,6 +105,16 @@ export class TestApi {
     };
   }
 
+  /** One deployment as people see it. */
+  async view(deployment: string): Promise<Answer['body']> {
+    return (await this.call('GET', `/v1/deployments/${deployment}`)).body;
+  }
+
+  /** A new key, as an agent makes one. */
+  agentKey(): string {
+    return generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' }).toString();
+  }
+
   /** Stops the API and keeps data folder and broker. */
   async stop(): Promise<void> {
     await this.api.stop();
@@ -173,10 +183,12 @@ export async function stagedShop(
 
 export async function deployShop(
   test: TestApi,
-  options: Parameters<typeof stagedShop>[1] = {},
+  options: Parameters<typeof stagedShop>[1] & { readonly deploy?: object } = {},
 ): Promise<Awaited<ReturnType<typeof stagedShop>> & { readonly deployment: string }> {
   const shop = await stagedShop(test, options);
-  const answer = await test.call('POST', `/v1/environments/${shop.environment}/sessions/${shop.session}/deploy`);
+  const answer = await test.call('POST', `/v1/environments/${shop.environment}/sessions/${shop.session}/deploy`, {
+    ...(options.deploy === undefined ? {} : { body: options.deploy }),
+  });
   if (answer.status !== 200) throw new Error(answer.text);
   return { ...shop, deployment: String(answer.headers['x-torcello-deployment']) };
 }

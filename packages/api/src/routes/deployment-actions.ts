@@ -1,0 +1,69 @@
+import { Type } from 'typebox';
+import type { FastifyInstance } from 'fastify';
+import { cancelDeployment, graceMsDefault } from '../deployments/cancel.js';
+import { resumeDeployment } from '../deployments/resume.js';
+import type { ApiServices } from './api-services.js';
+import { findDeployment } from './deployments.js';
+import { answer, list, params, text } from './schemas.js';
+
+const tags = ['deployments'];
+const deployment = answer('Deployment', { id: text, state: text, plans: list });
+const graceMsMax = 3_600_000;
+
+type Params = { Params: { d: string } };
+
+/** Second thoughts: cancel and resume. */
+export function deploymentActionRoutes(app: FastifyInstance, services: ApiServices): void {
+  app.post<Params & { Body: { graceMs?: number } | null | undefined }>(
+    '/v1/deployments/:d/cancel',
+    {
+      schema: {
+        summary: 'End a deployment; every machine answers what became of its part',
+        tags,
+        params: params('d'),
+        body: Type.Union([
+          Type.Null(),
+          Type.Object(
+            { graceMs: Type.Optional(Type.Integer({ minimum: 0, maximum: graceMsMax })) },
+            { additionalProperties: false },
+          ),
+        ]),
+        response: { 200: deployment },
+      },
+    },
+    async (request) => {
+      const { graceMs = graceMsDefault } = request.body ?? {};
+      await cancelDeployment(services, { deploymentId: request.params.d, graceMs });
+      return services.views.deployment(await findDeployment(services, request.params.d));
+    },
+  );
+
+  app.post<Params & { Body: { packages?: Record<string, string> } | null | undefined }>(
+    '/v1/deployments/:d/resume',
+    {
+      schema: {
+        summary: 'Try again what failed or never started, from the step that failed',
+        tags,
+        params: params('d'),
+        body: Type.Union([
+          Type.Null(),
+          Type.Object(
+            {
+              packages: Type.Optional(
+                Type.Record(Type.String({ maxLength: 64 }), Type.String({ maxLength: 64 }), {
+                  description: 'Ids of corrected packages by service.',
+                }),
+              ),
+            },
+            { additionalProperties: false },
+          ),
+        ]),
+        response: { 200: deployment },
+      },
+    },
+    async (request) => {
+      await resumeDeployment(services, { deploymentId: request.params.d, packages: request.body?.packages ?? {} });
+      return services.views.deployment(await findDeployment(services, request.params.d));
+    },
+  );
+}

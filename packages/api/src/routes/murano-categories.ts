@@ -1,0 +1,102 @@
+import { Type } from 'typebox';
+import type { FastifyInstance } from 'fastify';
+import { hexId } from '@torcello/platform';
+import type { MuranoDocumentRow, MuranoDocuments } from '../database/murano-documents.js';
+import { Refusal } from '../errors.js';
+import { muranoTime } from '../times.js';
+import type { ApiServices } from './api-services.js';
+import { viewPackage } from './murano-views.js';
+import { answer, empty, list, params, text } from './schemas.js';
+
+const tags = ['packages'];
+const config = { isMurano: true };
+const nameLengthMax = 80;
+
+type Params = { Params: { c: string } };
+
+/** Categories of packages (Murano section 2). */
+export function muranoCategoryRoutes(app: FastifyInstance, services: ApiServices, documents: MuranoDocuments): void {
+  const { clock, random } = services.context;
+
+  app.get(
+    '/v1/catalog/categories',
+    { config, schema: { summary: 'All categories', tags, response: { 200: answer('List', { categories: list }) } } },
+    async () => {
+      const rows = await documents.all('category');
+      const categories = [];
+      for (const row of rows) categories.push({ ...view(row), package_count: (await members(documents, row)).length });
+      return { categories };
+    },
+  );
+
+  app.post<{ Body: Readonly<Record<string, unknown>> }>(
+    '/v1/catalog/categories',
+    {
+      config,
+      schema: { summary: 'Make a category', tags, body: Type.Object({}), response: { 200: answer('Category') } },
+    },
+    async (request) => {
+      const { name } = request.body;
+      if (typeof name !== 'string' || name.trim() === '' || name.length > nameLengthMax)
+        throw new Refusal('invalid_request', `a category needs a name of 1 to ${nameLengthMax} characters`);
+      const [newId, now] = [hexId(random), clock.now()];
+      const made = { kind: 'category', id: newId, name, body: '{}', created_at: now, updated_at: now } as const;
+      await documents.change('category', newId, (all) => {
+        if (all.some((row) => row.name === name)) throw new Refusal('name_taken', `there is a category ${name}`);
+        return Promise.resolve(made);
+      });
+      return { ...view(made), package_count: 0 };
+    },
+  );
+
+  app.get<Params>(
+    '/v1/catalog/categories/:c',
+    {
+      config,
+      schema: {
+        summary: 'One category with its packages',
+        tags,
+        params: params('c'),
+        response: { 200: answer('Category', { id: text, name: text, packages: list }) },
+      },
+    },
+    async (request) => {
+      const row = await find(documents, request.params.c);
+      const ids = await members(documents, row);
+      const rows = await services.context.store.db.selectFrom('packages').selectAll().execute();
+      const packages = rows.filter((one) => ids.includes(one.id)).map(viewPackage);
+      return { ...view(row), package_count: packages.length, packages };
+    },
+  );
+
+  app.delete<Params>(
+    '/v1/catalog/categories/:c',
+    {
+      config,
+      schema: { summary: 'Delete an empty category', tags, params: params('c'), response: { 200: empty('Gone') } },
+    },
+    async (request, reply) => {
+      const row = await find(documents, request.params.c);
+      if ((await members(documents, row)).length > 0)
+        throw new Refusal('session_invalid', `there are packages in the category ${row.name}`);
+      await documents.change('category', row.id, () => Promise.resolve(undefined));
+      return reply.code(200).send();
+    },
+  );
+}
+
+async function find(documents: MuranoDocuments, categoryId: string): Promise<MuranoDocumentRow> {
+  const row = await documents.find('category', categoryId);
+  if (row === undefined) throw new Refusal('not_found', `no category ${categoryId}`);
+  return row;
+}
+
+/** Ids of the packages in a category. */
+async function members(documents: MuranoDocuments, category: MuranoDocumentRow): Promise<readonly string[]> {
+  const all = await documents.all('packageCategories');
+  return all.filter((row) => (JSON.parse(row.body) as readonly string[]).includes(category.name)).map((row) => row.id);
+}
+
+function view(row: MuranoDocumentRow): Readonly<Record<string, unknown>> {
+  return { id: row.id, name: row.name, created: muranoTime(row.created_at), updated: muranoTime(row.updated_at) };
+}

@@ -1,0 +1,147 @@
+import { isoTime } from '../times.js';
+import type { DeploymentRow, PlanRow } from '../database/tables.js';
+import type { Presence } from '../machines/presence.js';
+import { why } from './why.js';
+import type { Why } from './why.js';
+import type { CauseCode } from './causes.js';
+
+/** What is known of a plan's machine; undefined when it was taken away. */
+export interface MachineFacts {
+  readonly id: string;
+  readonly name: string;
+  readonly mailbox: string;
+  readonly enrolment: number;
+  readonly joined_at: number | null;
+  readonly last_heartbeat_at: number | null;
+  readonly running_plan: string | null;
+  readonly is_mailbox_declared: number;
+}
+
+export interface PlanFacts {
+  readonly plan: PlanRow;
+  readonly deployment: DeploymentRow;
+  readonly machine: MachineFacts | undefined;
+  /** Another open plan of this machine that came before. */
+  readonly planInFront: string | undefined;
+  readonly presence: Presence;
+  readonly isHeld: boolean;
+  readonly nowMs: number;
+}
+
+/** How an open plan is shown: its state as far as there is proof, and what it waits for. */
+export interface PlanDisplay {
+  readonly state: string;
+  readonly evidence?: Why['evidence'];
+  readonly why: Why;
+}
+
+/** Nothing is shown as running without the time of its last proof. */
+export function displayPlan(facts: PlanFacts): PlanDisplay {
+  const judged = judge(facts);
+  const state = stateOf(facts, judged.state);
+  const code = causeOf(facts, judged.state, state);
+  const isSeen = facts.plan.delivered_at !== null || judged.state !== 'never joined';
+  const evidence = isSeen ? judged.evidence : undefined;
+  return {
+    state,
+    ...(evidence === undefined ? {} : { evidence }),
+    why: why(code, {
+      sinceMs: code === 'queued-broker-unreachable' ? sinceLinkDown(facts) : sinceOf(facts, code, judged.lastMs),
+      untilMs: facts.plan.delivered_at === null ? (facts.plan.start_by_at ?? undefined) : undefined,
+      evidence,
+      names: namesOf(facts),
+    }),
+  };
+}
+
+type Judged = ReturnType<Presence['judge']>['state'];
+
+function judge({ plan, machine, presence }: PlanFacts): ReturnType<Presence['judge']> & { readonly lastMs: number } {
+  const lastMs = Math.max(machine?.last_heartbeat_at ?? 0, plan.proof_at ?? 0);
+  const joinedAtMs = machine?.joined_at ?? plan.proof_at;
+  return {
+    ...presence.judge({ joinedAtMs, lastHeartbeatAtMs: lastMs }),
+    lastMs: Math.max(lastMs, joinedAtMs ?? 0),
+  };
+}
+
+function stateOf({ plan, nowMs }: PlanFacts, judged: Judged): string {
+  const isTaken = plan.state === 'running' || plan.state === 'delivered';
+  if (isTaken && (judged === 'unknown' || judged === 'lost')) return judged;
+  if (!isTaken && plan.start_by_at !== null && plan.start_by_at <= nowMs) return 'unknown';
+  return plan.state;
+}
+
+function causeOf(facts: PlanFacts, judged: Judged, state: string): CauseCode {
+  const { plan, deployment, presence, nowMs } = facts;
+  const isDown = presence.linkDownSinceMs !== undefined;
+  if (deployment.cancel_requested_at !== null)
+    return plan.cancel_stored_at === null && deployment.finished_at === null ? 'cancel-not-sent' : 'cancel-unsettled';
+  if (deployment.superseded_by !== null)
+    return plan.started_at === null ? 'superseded-unsettled' : 'superseded-too-late';
+  if (state === 'lost') return 'lost';
+  if (plan.state === 'running') return state === 'running' ? 'running-step' : 'unknown-silent';
+  if (plan.state === 'delivered') return state === 'delivered' ? inLine(facts, 'waiting-to-start') : 'unknown-silent';
+  if (plan.start_by_at !== null && plan.start_by_at <= nowMs) return 'expired-unsettled';
+  if (plan.state === 'scheduled') return causeOfUnstored(facts, isDown);
+  if (judged === 'never joined') return 'waiting-machine-never-joined';
+  if (isDown) return 'queued-broker-unreachable';
+  return judged === 'online' ? inLine(facts, 'waiting-delivery') : 'waiting-machine-offline';
+}
+
+function causeOfUnstored({ machine, isHeld }: PlanFacts, isDown: boolean): CauseCode {
+  if (isDown) return 'queued-broker-unreachable';
+  if (machine !== undefined && machine.is_mailbox_declared === 0) return 'mailbox-not-declared';
+  return isHeld ? 'conductor-at-work' : 'waiting-for-conductor-takeover';
+}
+
+function inLine({ machine, plan, planInFront }: PlanFacts, otherwise: CauseCode): CauseCode {
+  const running = machine?.running_plan ?? null;
+  return planInFront !== undefined || (running !== null && running !== plan.plan_id)
+    ? 'waiting-in-line-behind-plan'
+    : otherwise;
+}
+
+function sinceLinkDown({ presence, plan }: PlanFacts): number {
+  return presence.linkDownSinceMs ?? plan.since;
+}
+
+function sinceOf({ plan, deployment }: PlanFacts, code: CauseCode, lastMs: number): number {
+  if (code === 'cancel-unsettled' || code === 'cancel-not-sent') return deployment.cancel_requested_at ?? plan.since;
+  if (code === 'expired-unsettled') return plan.start_by_at ?? plan.since;
+  return code === 'lost' || code === 'unknown-silent' ? Math.max(lastMs, plan.scheduled_at) : plan.since;
+}
+
+function namesOf({ plan, deployment, machine, planInFront }: PlanFacts): Readonly<Record<string, string>> {
+  return {
+    machine: plan.machine_name,
+    machineId: plan.machine_id,
+    deployment: plan.deployment_id,
+    plan: planInFront ?? machine?.running_plan ?? plan.plan_id,
+    step: plan.step ?? '(between two steps)',
+    by: deployment.superseded_by ?? '',
+  };
+}
+
+/** What a cancel found on the machine; undefined when nobody asked for one. */
+export function cancelOf(
+  plan: PlanRow,
+  deployment: DeploymentRow,
+): 'neverStarted' | 'stopped' | 'finishedBefore' | 'unknown' | undefined {
+  if (deployment.cancel_requested_at === null || plan.is_earlier === 1) return undefined;
+  if (plan.outcome === null) return 'unknown';
+  if (plan.outcome !== 'cancelled') return 'finishedBefore';
+  return plan.started_at === null && plan.stopped === null ? 'neverStarted' : 'stopped';
+}
+
+export function stoppedOf(
+  plan: PlanRow,
+): { readonly exitCode: number | null; readonly signal?: string; readonly at: string } | undefined {
+  if (plan.stopped === null) return undefined;
+  const { exitCode, signal, atMs } = JSON.parse(plan.stopped) as {
+    readonly exitCode: number | null;
+    readonly signal?: string;
+    readonly atMs: number;
+  };
+  return { exitCode, ...(signal === undefined ? {} : { signal }), at: isoTime(atMs) };
+}

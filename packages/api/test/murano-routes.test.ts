@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { packageZip, stagedShop, TestApi, type Answer } from './support/test-api.js';
+
+interface Operation {
+  readonly method: string;
+  readonly path: string;
+}
+
+async function operations(test: TestApi): Promise<readonly Operation[]> {
+  const { body } = await test.call('GET', '/v1/openapi.json');
+  return Object.entries(body.paths as Record<string, object>).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => ({ method: method.toUpperCase(), path })),
+  );
+}
+
+const muranoPath = /^\/v1\/(environments|deployments$|catalog|templates|actions|schemas|stats)/;
+/** Ours: problem details, which Murano's client never sees. */
+const ours = /\/machines|\/sessions$/;
+
+async function send(
+  test: TestApi,
+  { method, path }: Operation,
+  options: { readonly token?: string | null; readonly body?: string; readonly ids?: string },
+): Promise<Answer> {
+  const { token = test.api.secrets.adminToken, body, ids = 'f'.repeat(32) } = options;
+  const hasBody = method !== 'GET' && method !== 'DELETE' && body !== undefined;
+  const response = await test.api.server.inject({
+    method: method as 'GET',
+    url: path.replaceAll(/\{[^}]+\}|\*/g, ids),
+    headers: {
+      ...(token === null ? {} : { 'x-auth-token': token }),
+      ...(hasBody ? { 'content-type': 'application/json' } : {}),
+    },
+    ...(hasBody ? { payload: body } : {}),
+  });
+  const { statusCode: status, headers, body: text } = response;
+  const isJson = String(headers['content-type'] ?? '').startsWith('application/json');
+  return { status, headers, text, body: isJson && text !== '' ? JSON.parse(text) : undefined };
+}
+
+describe('every route of Murano', () => {
+  it('is there, asks for a token and never answers 500 nor a form that the client cannot read', async () => {
+    await using test = await TestApi.open();
+    const all = (await operations(test)).filter(({ path }) => muranoPath.test(path) && !ours.test(path));
+    assert.ok(all.length > 40, `${all.length} operations`);
+    const bodies = ['', '{}', '[]', 'null', '5', '"x"', '{"name":5}', '[{"op":"add"}]', '{not json', '{"?":[]}'];
+    for (const operation of all) {
+      const what = `${operation.method} ${operation.path}`;
+      for (const token of [null, 'wrong']) {
+        const { status } = await send(test, operation, { token });
+        assert.equal(status, 401, what);
+      }
+      for (const body of bodies) {
+        for (const ids of ['f'.repeat(32), '%00', '..%2f..', '__proto__', "'; drop table environments; --"]) {
+          const { status, body: told, text } = await send(test, operation, { body, ids: encodeURI(decodeURI(ids)) });
+          assert.ok(status < 500, `${what} ${body} ${ids}: ${status} ${text}`);
+          if (status >= 400 && told !== undefined) {
+            const values = Object.values(told as object);
+            assert.ok(
+              values.every((value) => typeof value === 'object' && value !== null),
+              `${what}: ${text}`,
+            );
+          }
+        }
+      }
+    }
+  });
+});
+
+describe('Murano', () => {
+  it('patches the staged model only in a session, and nothing but services', async () => {
+    await using test = await TestApi.open();
+    const { environment, session } = await stagedShop(test);
+    const url = `/v1/environments/${environment}/model/`;
+    const patch = async (changes: unknown, headers: Record<string, string> = {}): Promise<number> => {
+      const type = { 'content-type': 'application/env-model-json-patch', 'x-auth-token': test.api.secrets.adminToken };
+      const all = { ...type, ...headers };
+      const sent = { method: 'PATCH', url, headers: all, payload: JSON.stringify(changes) } as const;
+      return (await test.api.server.inject(sent)).statusCode;
+    };
+    const header = { 'x-configuration-session': session };
+    const port = { op: 'add', path: '/services/0/port', value: 9000 };
+    assert.equal(await patch([port]), 400);
+    assert.equal(await patch([port], header), 200);
+    assert.equal(await patch([{ op: 'replace', path: '/services/7/port', value: 1 }], header), 400);
+    assert.equal(await patch([{ op: 'replace', path: '/?/id', value: 'x' }], header), 400);
+    assert.equal(await patch([{ op: 'move', path: '/services' }], header), 400);
+    const staged = await test.call('GET', `/v1/environments/${environment}/model/services/web/port`, {
+      headers: header,
+    });
+    assert.deepEqual(staged.body, 9000);
+    const deployed = await test.call('GET', `/v1/environments/${environment}/model/services`);
+    assert.deepEqual(deployed.body, []);
+  });
+
+  it('tells the reports of a deployment to its own environment and by service', async () => {
+    await using test = await TestApi.open();
+    const { environment, session } = await stagedShop(test);
+    const { headers } = await test.call('POST', `/v1/environments/${environment}/sessions/${session}/deploy`);
+    const deployment = String(headers['x-torcello-deployment']);
+    const { body: other } = await test.call('POST', '/v1/environments', { body: { name: 'other' } });
+    const url = `/v1/environments/${environment}/deployments/${deployment}`;
+    assert.equal((await test.call('GET', url)).status, 200);
+    assert.deepEqual((await test.call('GET', `${url}?service_id=nobody?service_id=else`)).body, { reports: [] });
+    assert.equal((await test.call('GET', `/v1/environments/${other.id}/deployments/${deployment}`)).status, 404);
+  });
+
+  it('gives packages a page at a time, by every filter', async () => {
+    await using test = await TestApi.open();
+    for (const name of ['A', 'B', 'C']) {
+      const manifest = `Format: Torcello/1.0\nType: Application\nFullName: io.t.${name}\nName: N${name}\nVersion: 1.0.0\nTags: [t${name}]\n`;
+      await test.call('POST', '/v1/catalog/packages', { body: packageZip({ 'manifest.yaml': manifest }) });
+    }
+    const names = async (query: string): Promise<{ readonly names: readonly string[]; readonly next?: string }> => {
+      const { body } = await test.call('GET', `/v1/catalog/packages?${query}`);
+      return { names: (body.packages as { name: string }[]).map(({ name }) => name), next: body.next_marker };
+    };
+    const first = await names('limit=2');
+    assert.deepEqual(first.names, ['NA', 'NB']);
+    assert.deepEqual(await names(`limit=2&marker=${first.next}`), { names: ['NC'], next: undefined });
+    assert.deepEqual((await names('sort_dir=desc&order_by=name')).names, ['NC', 'NB', 'NA']);
+    assert.deepEqual((await names('tag=in:tA,tC')).names, ['NA', 'NC']);
+    assert.deepEqual((await names('class_name=io.t.B')).names, ['NB']);
+    assert.equal((await test.call('GET', '/v1/catalog/packages?limit=0')).status, 400);
+  });
+});

@@ -48,7 +48,7 @@ function shape({ address, message }: Captured): unknown {
   return {
     address,
     isTo: to === address,
-    body: body === undefined || body === null ? 'no body' : withoutIds(JSON.parse(String(body))),
+    body: body === undefined || body === null ? 'no body' : withoutIds(JSON.parse(body as string)),
     bodyKind: typeof body,
     has: { id: id !== undefined, replyTo: replyTo !== undefined, correlation: correlation !== undefined },
     ttl: ttl === 0 ? undefined : ttl,

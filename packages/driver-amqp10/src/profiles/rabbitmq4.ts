@@ -15,8 +15,6 @@ export const rabbitmq4: Profile = {
     deliveryCount: true,
     refusesMissing: true,
     keepsReplies: true,
-    administers: true,
-    inspects: true,
   },
   addresses: {
     queue: (name) => (name.startsWith('/') ? name : `/queues/${encodeURIComponent(name)}`),

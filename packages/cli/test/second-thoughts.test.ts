@@ -74,6 +74,8 @@ test('what waits says why, since when, until when, and what changes it', () => {
 test('of several attempts the last one decides the exit code', () => {
   const plans = [plan('web-1', 'expired'), plan('web-1', 'succeeded', { attempt: 2 }), plan('web-2', 'failed')];
   assert.equal(exitCodeOfDeployment({ ...view, plans }), 2);
+  const again = [plan('web-1', 'failed'), plan('web-1', 'expired', { attempt: 2 })];
+  assert.equal(exitCodeOfDeployment({ ...view, plans: again }), 4);
   assert.match(planTable(plans, nowMs)[2] ?? '', /^web-1 +web \(attempt 2\)/);
   assert.equal(exitCodeOfDeployment({ ...view, state: 'superseded' }), 5);
 });

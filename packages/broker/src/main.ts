@@ -6,6 +6,8 @@ import { parseArgs } from 'node:util';
 import { jsonLogger, systemClock, systemRandom } from '@torcello/platform';
 import type { HostPort, Logger } from '@torcello/platform';
 import { administratorTag } from './access/users.js';
+import { AdminRefused, adminVerbs, removeRunning, runAdmin, writeRunning } from './admin.js';
+import type { AdminVerb } from './admin.js';
 import { startBroker } from './broker.js';
 import type { Broker, FirstUser } from './broker.js';
 import { permits } from './broker-core.js';
@@ -27,6 +29,13 @@ export interface MainOptions {
   readonly permits: readonly Permit[];
 }
 
+/** A question to a broker that runs. */
+interface AdminOptions {
+  readonly data: string;
+  readonly verb: AdminVerb;
+  readonly file: string | undefined;
+}
+
 const usage = `torcello-broker: the embedded AMQP 0-9-1 broker of Torcello (one node, no replication)
 
   --data DIR             folder that holds everything (needed)
@@ -35,6 +44,12 @@ const usage = `torcello-broker: the embedded AMQP 0-9-1 broker of Torcello (one 
   --management-port PORT HTTP management port; 0: the system chooses (0)
   --permit FEATURE       permit a deprecated feature: ${permits.join(', ')} (none; may be repeated)
   --help                 show this
+
+Asking the broker that runs from the folder: torcello-broker --data DIR VERB
+  status | queues | connections | users   show them
+  export                                  print the definitions, in RabbitMQ's form
+  import FILE                             declare what a file of definitions holds
+  doctor                                  say what may be wrong
 
 On its first start it makes an administrator: TORCELLO_BROKER_USER and TORCELLO_BROKER_PASSWORD, or the user
 'torcello' with a password that it writes to DIR/admin-password.
@@ -53,6 +68,13 @@ export async function main(args: readonly string[]): Promise<number> {
   try {
     const options = readOptions(args);
     if (options === undefined) return 0;
+    if ('verb' in options) {
+      await runAdmin(options.verb, {
+        folder: options.data,
+        ...(options.file === undefined ? {} : { file: options.file }),
+      });
+      return 0;
+    }
     folder = openDataFolder(options.data);
     await serve(options, folder);
     return 0;
@@ -65,9 +87,10 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 /** Undefined when only the usage was asked for. */
-function readOptions(args: readonly string[]): MainOptions | undefined {
-  const { values } = parseArgs({
+function readOptions(args: readonly string[]): MainOptions | AdminOptions | undefined {
+  const { values, positionals } = parseArgs({
     args: [...args],
+    allowPositionals: true,
     options: {
       data: { type: 'string' },
       host: { type: 'string', default: '127.0.0.1' },
@@ -82,6 +105,8 @@ function readOptions(args: readonly string[]): MainOptions | undefined {
     return undefined;
   }
   if (values.data === undefined) throw new StartRefused('--data DIR is needed');
+  const [word, file] = positionals;
+  if (word !== undefined) return { data: values.data, verb: verbOf(word), file };
   if (!isLoopback(values.host)) {
     const text = `--host ${values.host} is refused: without TLS the broker listens on loopback only (127.0.0.1, ::1, localhost)`;
     throw new StartRefused(text);
@@ -110,8 +135,12 @@ async function serve(options: MainOptions, folder: DataFolder): Promise<void> {
   const services = await listen(broker, options, logger);
   logger.info('the broker listens', { amqp: services.amqp, data: folder.path, replication: 'none' });
   const ready = { ready: true, amqp: services.amqp, management: `http://${services.managementAddress}` };
+  const { name: user, password } = firstUser(folder);
+  const { amqp, management } = ready;
+  writeRunning(folder.path, { pid: process.pid, amqp, management, user, password });
   process.stdout.write(`${JSON.stringify(ready)}\n`);
   const signal = await ended;
+  removeRunning(folder.path);
   logger.info('the broker stops', { signal });
   await services.management.stop();
   await broker.stop();
@@ -182,6 +211,12 @@ function portOf(option: string, text: string): number {
   throw new StartRefused(`${option} ${text} is no port (0 to 65535)`);
 }
 
+function verbOf(word: string): AdminVerb {
+  const verb = adminVerbs.find((known) => known === word);
+  if (verb === undefined) throw new StartRefused(`'${word}' is none of ${adminVerbs.join(', ')}`);
+  return verb;
+}
+
 function permitOf(name: string): Permit {
   const permit = permits.find((known) => known === name);
   if (permit === undefined) throw new StartRefused(`--permit ${name} is not known: ${permits.join(', ')}`);
@@ -193,7 +228,8 @@ function textOf({ host, port }: HostPort): string {
 }
 
 function lineFor(error: unknown): string {
-  if (error instanceof StartRefused || error instanceof DataFolderError) return error.message;
+  if (error instanceof StartRefused || error instanceof AdminRefused || error instanceof DataFolderError)
+    return error.message;
   if (error instanceof StoreDamage) return `${error.message}; restore the data folder from a copy`;
   const { code, message, port } = error as NodeJS.ErrnoException & { readonly port?: number };
   if (code === 'EADDRINUSE') return `port ${port} is taken; choose another one, or 0 to let the system choose`;

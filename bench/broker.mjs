@@ -1,0 +1,189 @@
+/**
+ * `npm run bench -- broker [--rounds N]`: RabbitMQ and the embedded broker beside each other, with the same client (amqplib)
+ * and durable queues; every confirm of the embedded broker comes after a sync. Needs a build, and RabbitMQ installed.
+ */
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { connect } from 'amqplib';
+import { startRabbitMq } from '../packages/test-support/dist/src/index.js';
+import { sideBySide } from './lib/side-by-side.mjs';
+
+const { values } = parseArgs({ options: { rounds: { type: 'string', default: '5' } }, allowPositionals: true });
+const rounds = Number(values.rounds);
+const persistent = { persistent: true };
+
+const rabbit = await startRabbitMq({ own: true });
+const rabbitPid = Number((await rabbit.control('eval', 'list_to_integer(os:getpid()).')).trim());
+const ours = await startOurs();
+try {
+  const contenders = [
+    { name: 'RabbitMQ', url: rabbit.url(), pid: rabbitPid },
+    { name: 'embedded', url: ours.url, pid: ours.pid },
+  ];
+  const compare = async (title, cell) => {
+    const ready = [];
+    for (const { name, url, pid } of contenders) ready.push({ name, pid, ...(await cell(url)) });
+    await sideBySide({ title, contenders: ready, rounds });
+    for (const { end } of ready) await end();
+  };
+  await compare('confirm, 1 outstanding, 256 B', (url) => publishing(url, { outstanding: 1, bytes: 256, count: 500 }));
+  await compare('confirm, 500 outstanding, 256 B', (url) =>
+    publishing(url, { outstanding: 500, bytes: 256, count: 20_000 }),
+  );
+  await compare('confirm, 500 outstanding, 4 KiB', (url) =>
+    publishing(url, { outstanding: 500, bytes: 4096, count: 8_000 }),
+  );
+  await compare('consume with ack, prefetch 500', (url) => consuming(url, { count: 20_000 }));
+  await compare('RPC, 1 outstanding', (url) => calling(url, { outstanding: 1, count: 1_000 }));
+  await compare('RPC, 100 outstanding', (url) => calling(url, { outstanding: 100, count: 10_000 }));
+  await compare('fan-out to 20 queues, deliveries', (url) => fanningOut(url, { queues: 20, count: 1_000 }));
+} finally {
+  await ours.stop();
+  await rabbit.stop();
+}
+
+async function startOurs() {
+  const folder = mkdtempSync(join(tmpdir(), 'bench-broker-'));
+  const program = new URL('../packages/broker/bin/torcello-broker.js', import.meta.url).pathname;
+  const env = { ...process.env, TORCELLO_BROKER_USER: 'guest', TORCELLO_BROKER_PASSWORD: 'guest' };
+  const child = spawn(process.execPath, [program, '--data', folder, '--port', '0'], {
+    env,
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  for await (const line of createInterface({ input: child.stdout })) {
+    const { amqp } = JSON.parse(line);
+    const stop = async () => {
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGTERM');
+      await ended;
+      rmSync(folder, { recursive: true });
+    };
+    return { url: `amqp://guest:guest@${amqp}`, pid: child.pid, stop };
+  }
+  throw new Error('the broker ended before it listened');
+}
+
+/** Calls `step` until `count` of its promises have settled, `outstanding` at a time. */
+async function keepOutstanding({ outstanding, count }, step) {
+  let started = 0;
+  const work = async () => {
+    while (started < count) {
+      started += 1;
+      await step();
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(outstanding, count) }, work));
+}
+
+async function open(url) {
+  const connection = await connect(url, { noDelay: true });
+  const channel = await connection.createConfirmChannel();
+  return { channel, end: () => connection.close() };
+}
+
+function confirmed(channel, exchange, key, body) {
+  return new Promise((resolve, reject) => {
+    channel.publish(exchange, key, body, persistent, (error) => (error ? reject(error) : resolve()));
+  });
+}
+
+async function publishing(url, { outstanding, bytes, count }) {
+  const { channel, end } = await open(url);
+  const body = Buffer.alloc(bytes, 'x');
+  await channel.assertQueue('publish', { durable: true });
+  const run = async () => {
+    await channel.purgeQueue('publish');
+    await keepOutstanding({ outstanding, count }, () => confirmed(channel, '', 'publish', body));
+    return count;
+  };
+  return { run, end };
+}
+
+/** Filling is part of a round on both sides, and small beside the consuming. */
+async function consuming(url, { count }) {
+  const { channel, end } = await open(url);
+  const body = Buffer.alloc(256, 'x');
+  await channel.assertQueue('consume', { durable: true });
+  await channel.prefetch(500);
+  const run = async () => {
+    await channel.purgeQueue('consume');
+    for (let sent = 0; sent < count; sent += 1) channel.publish('', 'consume', body, persistent);
+    await channel.waitForConfirms();
+    let taken = 0;
+    let stop = () => undefined;
+    const done = new Promise((resolve) => (stop = resolve));
+    const { consumerTag } = await channel.consume('consume', (message) => {
+      channel.ack(message);
+      taken += 1;
+      if (taken === count) stop();
+    });
+    await done;
+    await channel.cancel(consumerTag);
+    return count;
+  };
+  return { run, end };
+}
+
+async function calling(url, { outstanding, count }) {
+  const [client, server] = [await open(url), await open(url)];
+  const { queue } = await server.channel.assertQueue('', { exclusive: true });
+  const { queue: replies } = await client.channel.assertQueue('', { exclusive: true });
+  const answer = ({ content, properties }) => {
+    const { replyTo, correlationId } = properties;
+    server.channel.publish('', replyTo, content, { correlationId });
+  };
+  await server.channel.consume(queue, answer, { noAck: true });
+  const waiting = new Map();
+  const settle = ({ properties }) => {
+    waiting.get(properties.correlationId)?.();
+    waiting.delete(properties.correlationId);
+  };
+  await client.channel.consume(replies, settle, { noAck: true });
+  let last = 0;
+  const body = Buffer.alloc(256, 'x');
+  const call = () =>
+    new Promise((resolve) => {
+      last += 1;
+      const correlationId = String(last);
+      waiting.set(correlationId, resolve);
+      client.channel.publish('', queue, body, { correlationId, replyTo: replies });
+    });
+  const run = async () => {
+    await keepOutstanding({ outstanding, count }, call);
+    return count;
+  };
+  const end = async () => {
+    await client.end();
+    await server.end();
+  };
+  return { run, end };
+}
+
+async function fanningOut(url, { queues, count }) {
+  const { channel, end } = await open(url);
+  await channel.assertExchange('fan', 'fanout', { durable: false });
+  let [got, wanted, wake] = [0, Infinity, () => undefined];
+  const take = () => {
+    got += 1;
+    if (got >= wanted) wake();
+  };
+  for (let made = 0; made < queues; made += 1) {
+    const { queue } = await channel.assertQueue('', { exclusive: true });
+    await channel.bindQueue(queue, 'fan', '');
+    await channel.consume(queue, take, { noAck: true });
+  }
+  const body = Buffer.alloc(256, 'x');
+  const run = async () => {
+    got = 0;
+    wanted = queues * count;
+    const done = new Promise((resolve) => (wake = resolve));
+    for (let sent = 0; sent < count; sent += 1) channel.publish('fan', '', body);
+    await done;
+    return wanted;
+  };
+  return { run, end };
+}

@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { connect } from 'amqplib';
+import { temporaryFolder } from '@torcello/test-support';
+import { runBroker, startBrokerProcess } from './support/broker-process.js';
+
+test('the owner asks a running broker, and moves its definitions', async (t) => {
+  const folder = temporaryFolder('admin');
+  t.after(() => folder.remove());
+  const ask = async (...args: readonly string[]): Promise<{ code: number | null; stdout: string; stderr: string }> => {
+    const running = runBroker(['--data', folder.path, ...args]);
+    const { code } = await running.exited;
+    return { code, ...running.output() };
+  };
+  const before = await ask('status');
+  assert.equal(before.code, 1);
+  assert.match(before.stderr, /no broker runs from/);
+  const broker = await startBrokerProcess(t, folder.path);
+  const connection = await connect(broker.amqp, { clientProperties: { connection_name: 'a\u001b[2Jclient' } });
+  const channel = await connection.createConfirmChannel();
+  await channel.assertQueue('unread', { durable: true });
+  channel.sendToQueue('unread', Buffer.from('1'), { persistent: true });
+  await channel.waitForConfirms();
+  assert.match((await ask('status')).stdout, /"messages_ready": 1/);
+  assert.match((await ask('queues')).stdout, /^\/ +unread +classic +1 +0 +0$/m);
+  assert.match((await ask('connections')).stdout, /^a\?\[2Jclient +guest/m);
+  assert.match((await ask('users')).stdout, /^guest +administrator$/m);
+  assert.match((await ask('doctor')).stdout, /^ok .*\nnote .*unread: 1 messages and no reader$/m);
+  const definitions = (await ask('export')).stdout;
+  const file = join(folder.path, 'definitions.json');
+  writeFileSync(file, definitions.replaceAll('"unread"', '"another"'));
+  assert.equal((await ask('import', file)).code, 0);
+  await channel.checkQueue('another');
+  assert.equal((await ask('unknown')).code, 1);
+  await connection.close();
+  await broker.stop();
+  assert.equal(existsSync(join(folder.path, 'running.json')), false);
+});

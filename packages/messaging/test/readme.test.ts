@@ -16,6 +16,12 @@ test('the example in the README is the one that runs', () => {
   assert.equal(execFileSync(process.execPath, args, { encoding: 'utf8' }), '3\nplan-1 hello\n');
 });
 
+test('the example of a contract in the README is the one that runs', () => {
+  assert.ok(readme.includes(`\`\`\`ts\n${readFileSync(file('readme-contract.child.ts'), 'utf8')}\`\`\``));
+  const args = ['--import', 'tsx', '--conditions=source', file('readme-contract.child.ts')];
+  assert.equal(execFileSync(process.execPath, args, { encoding: 'utf8' }), '3\n1\n2\n3\ndone\n');
+});
+
 test('the README tells the number of conformance sentences', () => {
   assert.ok(readme.includes(`${conformance.length} sentences`), `there are ${conformance.length}`);
   const sentences = new Set(conformance.map(({ says }) => says));

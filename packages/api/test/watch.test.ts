@@ -166,3 +166,45 @@ describe('a watch', () => {
     await watcher.over;
   });
 });
+
+describe('following output', () => {
+  it('tells every byte once, in order, over a cut and after the machine is gone', async () => {
+    await using test = await TestApi.open();
+    await test.attach();
+    const conductor = new FakeConductor(await test.connect());
+    const { deployment } = await deployShop(test);
+    await eventually('a hint', () => conductor.takeHint());
+    await conductor.workOn(deployment);
+    const [plan] = (await test.call('GET', `/v1/deployments/${deployment}`)).body.plans;
+    const base = await test.api.listen({ host: '127.0.0.1', port: 0 });
+    const path = `/v1/deployments/${deployment}/output?follow=1`;
+    const bytesOf = (watcher: Watcher): string =>
+      watcher.told
+        .filter(({ event }) => event === 'chunk')
+        .map(({ data }) => Buffer.from(data.data, 'base64').toString('latin1'))
+        .join('');
+    const agent = new FakeAgent(await test.connect(), plan.machine.id);
+    const say = (offset: number, text: string) =>
+      agent.output({ deploymentId: deployment, planId: plan.planId, step: 'start', offset }, text);
+    const first = new Watcher(test, base, { path });
+    await say(0, 'one ');
+    await say(8, 'three ');
+    await eventually('the first piece alone', () => bytesOf(first) === 'one ');
+    await say(4, 'two ');
+    await eventually('what waited for it', () => bytesOf(first) === 'one two three ');
+    const lastId = first.told.at(-1)?.id;
+    assert.ok(lastId !== undefined);
+    first.close();
+    await say(8, 'three');
+    await say(8, 'three four ');
+    const second = new Watcher(test, base, { path, lastId });
+    await eventually('the longer piece', () => bytesOf(second).endsWith('four '));
+    await test.call('DELETE', `/v1/machines/${plan.machine.id}`);
+    await conductor.workOn(deployment);
+    await second.over;
+    assert.equal(second.names().at(-1), 'finished');
+    const third = new Watcher(test, base, { path });
+    await third.over;
+    assert.equal(bytesOf(third), 'one two three four ');
+  });
+});

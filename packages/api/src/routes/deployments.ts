@@ -9,6 +9,7 @@ import { apiLimits } from '../limits.js';
 import type { HistoryEntry } from '../notices.js';
 import { isoTime, muranoTime } from '../times.js';
 import { EventStream } from '../watch/event-stream.js';
+import { OutputStream } from '../watch/output-stream.js';
 import type { ApiServices } from './api-services.js';
 import { viewMuranoDeployment } from './murano-views.js';
 import { answer, list, params, text } from './schemas.js';
@@ -57,11 +58,13 @@ export function deploymentRoutes(app: FastifyInstance, services: ApiServices): v
   const query = Type.Object({
     machine: Type.Optional(Type.String({ maxLength: 64 })),
     step: Type.Optional(Type.String({ maxLength: 64 })),
+    follow: Type.Optional(Type.String({ pattern: '^[01]$', description: '1: as it happens, as an event stream.' })),
     tailBytes: Type.Optional(
       Type.String({ pattern: '^[0-9]{1,9}$', description: 'So many last bytes of each step. Default 65536.' }),
     ),
   });
-  app.get<Params & { Querystring: { machine?: string; step?: string; tailBytes?: string } }>(
+  type Query = { machine?: string; step?: string; tailBytes?: string; follow?: string };
+  app.get<Params & { Querystring: Query; Headers: { 'last-event-id'?: string } }>(
     '/v1/deployments/:d/output',
     {
       schema: {
@@ -72,9 +75,13 @@ export function deploymentRoutes(app: FastifyInstance, services: ApiServices): v
         response: { 200: answer('Output', { outputs: list }) },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const row = await findDeployment(services, request.params.d);
-      const { machine, step, tailBytes = '65536' } = request.query;
+      const { machine, step, follow, tailBytes = '65536' } = request.query;
+      if (follow === '1') {
+        const lastSequence = Math.max(0, lastNOf(request.headers['last-event-id']));
+        return followOutput(services, { deploymentId: row.id, machine, step, lastSequence, reply });
+      }
       const tail = Math.min(Number(tailBytes), apiLimits.outputTailBytesMax.value);
       const outputs = await readOutputs(services.context.store.db, {
         deploymentId: row.id,
@@ -227,4 +234,20 @@ async function stream(
     context.logger.error('a watch failed', { deploymentId: row.id, error });
     events.end();
   }
+}
+
+function followOutput(
+  services: ApiServices,
+  of: {
+    readonly deploymentId: string;
+    readonly machine: string | undefined;
+    readonly step: string | undefined;
+    readonly lastSequence: number;
+    readonly reply: FastifyReply;
+  },
+): void {
+  const { store, notices, clock, logger } = services.context;
+  const { reply, ...wanted } = of;
+  reply.hijack();
+  new OutputStream({ ...wanted, db: store.db, notices, clock, logger, response: reply.raw }).open();
 }

@@ -56,7 +56,7 @@ export class Amqp10Connection implements DriverConnection {
     const { profile, addresses, engine } = this.#settings;
     checkTopology(topology, profile);
     this.#check();
-    if (profile.makes === 'by-management') throw lacks('administers', profile.name);
+    if (profile.makes === 'elsewhere') throw lacks('administers', profile.name);
     const address = addresses.declaring(topology.source);
     if (address === undefined) return;
     const link = new SenderLink({ engine, address, nodeCapabilities: [] });

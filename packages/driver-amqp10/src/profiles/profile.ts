@@ -24,8 +24,8 @@ export interface Profile {
   readonly replies: 'named' | 'dynamic';
   /** How the peer is told the virtual host: a prefix within addresses (oslo's way), or a name in Open. */
   readonly vhost: { readonly in: 'address' } | { readonly in: 'hostname'; readonly prefix: string };
-  /** How queues are made: by the first link, by attaching to an address that declares, or by requests of management. */
-  readonly makes: 'by-itself' | 'by-attaching' | 'by-management';
+  /** How queues are made: by the first link, by attaching to an address that declares, or not over this protocol. */
+  readonly makes: 'by-itself' | 'by-attaching' | 'elsewhere';
 }
 
 /** Names of nodes as the broker wants them. Plain names are queues of ours, target names come from oslo's rules. */

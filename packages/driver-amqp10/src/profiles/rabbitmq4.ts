@@ -27,5 +27,5 @@ export const rabbitmq4: Profile = {
   marksFirstAcquirer: false,
   replies: 'named',
   vhost: { in: 'hostname', prefix: 'vhost:' },
-  makes: 'by-management',
+  makes: 'elsewhere',
 };

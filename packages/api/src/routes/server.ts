@@ -10,6 +10,7 @@ import type { ApiServices } from './api-services.js';
 import { deploymentActionRoutes } from './deployment-actions.js';
 import { deploymentRoutes } from './deployments.js';
 import { environmentRoutes } from './environments.js';
+import { forgetUnanswered, rememberAnswers } from './idempotency.js';
 import { joinRoutes } from './join.js';
 import { machineRoutes } from './machines.js';
 import { metaRoutes } from './meta.js';
@@ -51,6 +52,8 @@ export async function createServer(services: ApiServices): Promise<FastifyInstan
     reply.header('x-openstack-request-id', request.id);
     done(authorize(services, request));
   });
+  await forgetUnanswered(services);
+  rememberAnswers(app, services);
   app.setErrorHandler<FastifyError>((error, request, reply) => answerError(services, error, { request, reply }));
   app.setNotFoundHandler((request, reply) =>
     answerError(services, new Refusal('not_found', `no address ${request.method} ${pathOf(request)}`), {

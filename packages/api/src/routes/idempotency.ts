@@ -1,0 +1,109 @@
+import { createHash } from 'node:crypto';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { Refusal } from '../errors.js';
+import type { ApiServices } from './api-services.js';
+
+/** So long a key remembers its answer. */
+const rememberedMs = 86_400_000;
+const keyPattern = /^[\x21-\x7e]{1,128}$/;
+const repeatedHeaders = ['content-type', 'x-torcello-deployment'] as const;
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The key whose first request this is. */
+    firstOfKey?: string;
+  }
+}
+
+/**
+ * `Idempotency-Key` on writes: the same request again gets the answer of the first one for 24 hours and does nothing;
+ * another request with the same key is refused.
+ */
+export function rememberAnswers(app: FastifyInstance, services: ApiServices): void {
+  app.addHook('preHandler', async (request, reply) => {
+    const key = request.headers['idempotency-key'];
+    const isWrite = request.method === 'POST' || request.method === 'PUT' || request.method === 'DELETE';
+    if (key === undefined || !isWrite || request.routeOptions.config.isOpen === true) return undefined;
+    if (typeof key !== 'string' || !keyPattern.test(key))
+      throw new Refusal('invalid_request', 'Idempotency-Key takes 1 to 128 visible characters');
+    return answerAgain(services, { request, reply, key });
+  });
+  app.addHook('onSend', async (request, reply, payload) => {
+    if (request.firstOfKey !== undefined) await remember(services, { request, reply, payload });
+    return payload;
+  });
+}
+
+/** After a start no request is being carried out any more. */
+export async function forgetUnanswered(services: Pick<ApiServices, 'context'>): Promise<void> {
+  await services.context.store.write(async ({ db }) => {
+    await db.deleteFrom('requests').where('status', 'is', null).execute();
+  });
+}
+
+async function answerAgain(
+  services: ApiServices,
+  of: { readonly request: FastifyRequest; readonly reply: FastifyReply; readonly key: string },
+): Promise<FastifyReply | undefined> {
+  const { request, reply, key } = of;
+  const digest = digestOf(request);
+  const { clock, store } = services.context;
+  const known = await store.write(async ({ db }) => {
+    await db
+      .deleteFrom('requests')
+      .where('created_at', '<=', clock.now() - rememberedMs)
+      .execute();
+    const row = await db.selectFrom('requests').selectAll().where('key', '=', key).executeTakeFirst();
+    if (row === undefined)
+      await db
+        .insertInto('requests')
+        .values({ key, digest, status: null, headers: null, body: null, created_at: clock.now() })
+        .execute();
+    return row;
+  });
+  if (known === undefined) {
+    request.firstOfKey = key;
+    return undefined;
+  }
+  if (known.digest !== digest)
+    throw new Refusal('request_differs', 'the key was used for another request in the last 24 hours', {
+      cure: 'take a new key',
+    });
+  if (known.status === null) throw new Refusal('not_ready', 'the first request with this key is being carried out');
+  const headers = JSON.parse(known.headers ?? '{}') as Readonly<Record<string, string>>;
+  return reply
+    .code(known.status)
+    .headers(headers)
+    .header('idempotency-replayed', 'true')
+    .send(known.body ?? undefined);
+}
+
+/** What failed for reasons of our own may be tried again with the same key. */
+async function remember(
+  services: ApiServices,
+  of: { readonly request: FastifyRequest; readonly reply: FastifyReply; readonly payload: unknown },
+): Promise<void> {
+  const { request, reply, payload } = of;
+  const key = request.firstOfKey ?? '';
+  const isText = payload === null || payload === undefined || typeof payload === 'string';
+  const headers = Object.fromEntries(
+    repeatedHeaders.flatMap((name) => {
+      const value = reply.getHeader(name);
+      return value === undefined ? [] : [[name, String(value)]];
+    }),
+  );
+  await services.context.store.write(async ({ db }) => {
+    if (reply.statusCode >= 500 || !isText) {
+      await db.deleteFrom('requests').where('key', '=', key).execute();
+      return;
+    }
+    const row = { status: reply.statusCode, headers: JSON.stringify(headers), body: payload ?? null };
+    await db.updateTable('requests').set(row).where('key', '=', key).execute();
+  });
+}
+
+function digestOf(request: FastifyRequest): string {
+  const { body } = request;
+  const bytes = body instanceof Uint8Array ? body : JSON.stringify(body ?? null);
+  return createHash('sha256').update(`${request.method} ${request.url}\n`).update(bytes).digest('hex');
+}

@@ -119,6 +119,6 @@ function table(answer: unknown, columns: readonly string[]): string {
 
 /** What clients choose as names goes to a terminal: control characters are shown as a question mark. */
 function cell(value: unknown): string {
-  const text = Array.isArray(value) ? value.join(',') : String(value ?? '');
+  const text = typeof value === 'string' ? value : Array.isArray(value) ? value.join(',') : JSON.stringify(value ?? '');
   return text.replaceAll(/\p{Cc}/gu, '?');
 }

@@ -145,7 +145,9 @@ function get(channel: Channel, method: MethodNamed<'basic.get'>): void {
   if (entry === undefined) return channel.send({ name: 'basic.get-empty' });
   const { message } = entry;
   const { unsettled, number } = channel;
-  const deliveryTag = method.noAck ? unsettled.nextTag() : unsettled.add({ queue, entry, consumer: undefined });
+  const deliveryTag = method.noAck
+    ? unsettled.nextTag()
+    : channel.expectSettlement({ queue, entry, consumer: undefined });
   const { exchange, routingKey } = message;
   const about = { deliveryTag, redelivered: entry.isRedelivered, exchange, routingKey, messageCount: queue.readyCount };
   channel.connection.sendContent(

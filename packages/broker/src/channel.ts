@@ -8,6 +8,7 @@ import type {
   MethodFrame,
   OutgoingMethod,
 } from '@torcello/amqp091';
+import type { Timer } from '@torcello/platform';
 import { AmqpError, shortText } from './amqp-error.js';
 import type { ChannelConsumer, ConsumerChannel } from './channel-consumer.js';
 import { channelHandlers } from './channel-handlers.js';
@@ -20,6 +21,7 @@ import type { Message } from './queue/message.js';
 import type { QueueEntry } from './queue/ready-list.js';
 import type { Transaction } from './transaction.js';
 import { Unsettled } from './unsettled.js';
+import type { UnsettledDelivery } from './unsettled.js';
 
 export type ChannelFrame = MethodFrame | HeaderFrame | BodyFrame;
 
@@ -46,6 +48,7 @@ export class Channel implements ConsumerChannel, ChannelScope {
   directReply: { readonly name: string; readonly tag: string } | undefined;
   #state: 'open' | 'closing' | 'closed' = 'open';
   #waitsForDisk = false;
+  #timeoutCheck: Timer | undefined;
   readonly #backlog: ChannelFrame[] = [];
   readonly #assembler: ContentAssembler;
 
@@ -86,8 +89,30 @@ export class Channel implements ConsumerChannel, ChannelScope {
   deliver(consumer: ChannelConsumer, entry: QueueEntry): void {
     const { queue, isSettledAtOnce } = consumer;
     const returns = entry.returns === 0 ? undefined : queue.deliveryCount(entry);
-    const deliveryTag = isSettledAtOnce ? this.unsettled.nextTag() : this.unsettled.add({ queue, entry, consumer });
+    const deliveryTag = isSettledAtOnce ? this.unsettled.nextTag() : this.expectSettlement({ queue, entry, consumer });
     this.#deliver(consumer.tag, { deliveryTag, redelivered: entry.isRedelivered }, entry.message, returns);
+  }
+
+  /** Gives the tag of a delivery that waits for its settlement, but not for ever. */
+  expectSettlement(delivery: Omit<UnsettledDelivery, 'tag' | 'atMs'>): number {
+    const { clock, limits } = this.connection.core;
+    this.#timeoutCheck ??= clock.after(limits.consumerTimeoutCheckMs, () => this.#checkTimeouts());
+    return this.unsettled.add({ ...delivery, atMs: clock.monotonicMs() });
+  }
+
+  /** Ends a channel whose reader has forgotten a delivery: RabbitMQ's consumer timeout. */
+  #checkTimeouts(): void {
+    this.#timeoutCheck = undefined;
+    const { clock, limits } = this.connection.core;
+    const nowMs = clock.monotonicMs();
+    for (const { tag, atMs, queue } of this.unsettled.all()) {
+      const mostMs = queue.definition.options.consumerTimeoutMs ?? limits.consumerTimeoutMs;
+      if (nowMs - atMs < mostMs) continue;
+      const text = `delivery ${tag} on channel ${this.number} was not acknowledged within ${mostMs} ms`;
+      return this.#fail(new AmqpError('PRECONDITION_FAILED', text), noMethod);
+    }
+    if (this.unsettled.size === 0) return;
+    this.#timeoutCheck = clock.after(limits.consumerTimeoutCheckMs, () => this.#checkTimeouts());
   }
 
   /** A direct reply, settled as it arrives. */
@@ -124,6 +149,8 @@ export class Channel implements ConsumerChannel, ChannelScope {
   }
 
   #letGo(): void {
+    this.#timeoutCheck?.cancel();
+    this.#timeoutCheck = undefined;
     this.#backlog.length = 0;
     if (this.directReply !== undefined) this.connection.core.directReplies.close(this.directReply.name);
     this.directReply = undefined;

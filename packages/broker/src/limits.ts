@@ -33,6 +33,13 @@ export interface BrokerLimits {
   readonly unsettledPerConsumerMax: number;
   /** Bytes of bodies that a consumer has not settled yet. One delivery may pass it. */
   readonly unsettledPerConsumerBytesMax: number;
+  /**
+   * Time that a delivery may wait for its settlement, in milliseconds; then its channel is closed with 406. A queue may
+   * say otherwise by `x-consumer-timeout`.
+   */
+  readonly consumerTimeoutMs: number;
+  /** How often a channel looks for such deliveries, in milliseconds. */
+  readonly consumerTimeoutCheckMs: number;
   /** Interval proposed in `connection.tune`, in milliseconds; a client may ask for a shorter one. */
   readonly heartbeatMs: number;
   /** Silence is never judged by a shorter interval than this, in milliseconds, whatever the client asked for. */
@@ -77,6 +84,8 @@ export const defaultLimits: BrokerLimits = {
   messageSizeBytesMax: 4 * MiB,
   unsettledPerConsumerMax: 1_000,
   unsettledPerConsumerBytesMax: 64 * MiB,
+  consumerTimeoutMs: 30 * 60_000,
+  consumerTimeoutCheckMs: 30_000,
   heartbeatMs: 60_000,
   heartbeatMsMin: 5_000,
   outboundBytesMax: 1 * MiB,

@@ -5,6 +5,8 @@ import type { QueueEntry } from './queue/ready-list.js';
 
 /** A delivery of one channel that waits for its settlement. */
 export interface UnsettledDelivery {
+  /** When it was handed over, on the monotonic clock. */
+  readonly atMs: number;
   readonly tag: number;
   readonly queue: Queue;
   readonly entry: QueueEntry;
@@ -21,6 +23,11 @@ export class Unsettled {
 
   get size(): number {
     return this.#deliveries.size;
+  }
+
+  /** Every delivery that waits. */
+  all(): Iterable<UnsettledDelivery> {
+    return this.#deliveries.values();
   }
 
   /** A tag for a delivery that counts as settled at once. */

@@ -20,6 +20,8 @@ export interface QueueOptions {
   /** Highest priority; 0 for a queue without priorities. */
   readonly priorityMax: number;
   readonly isSingleActiveConsumer: boolean;
+  /** Time that a delivery may wait for its settlement, in milliseconds; undefined for the broker's own. */
+  readonly consumerTimeoutMs: number | undefined;
   /** Returns after which a message is dead-lettered; undefined for no limit. */
   readonly deliveryLimit: number | undefined;
 }
@@ -49,6 +51,7 @@ export function queueOptions(args: FieldTable): QueueOptions {
     deadLetterRoutingKey,
     priorityMax: whole(args, 'x-max-priority', { least: 0, most: 255 }) ?? 0,
     isSingleActiveConsumer: flag(args, 'x-single-active-consumer'),
+    consumerTimeoutMs: whole(args, 'x-consumer-timeout', { least: 1, most: durationMsMax }),
     deliveryLimit: deliveryLimit(args, type),
   };
 }

@@ -54,7 +54,10 @@ export function deploymentRoutes(app: FastifyInstance, services: ApiServices): v
       return { events: history.map(({ n, atMs, event }) => ({ n, at: isoTime(atMs), event })) };
     },
   );
+  outputRoute(app, services);
+}
 
+function outputRoute(app: FastifyInstance, services: ApiServices): void {
   const query = Type.Object({
     machine: Type.Optional(Type.String({ maxLength: 64 })),
     step: Type.Optional(Type.String({ maxLength: 64 })),

@@ -67,15 +67,23 @@ def write_answer(plan, answer, is_valid):
 
 def version_of(text):
     found = re.fullmatch(r'(\d+)\.(\d+)\.(\d+)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?', text)
-    if found is None or any(len(part) > 1 and part[0] == '0' for part in found.groups()[:3]):
+    if found is None:
         raise ValueError('Invalid version string: %r' % text)
-    return tuple(int(part) for part in found.groups()[:3])
+    for name, part in zip(('major', 'minor', 'patch'), found.groups()):
+        if len(part) > 1 and part[0] == '0':
+            raise ValueError('Invalid leading zero in {0}: {1!r}'.format(name, text))
+    # A pre-release comes before its release, and after what was below that.
+    return (*(int(part) for part in found.groups()[:3]), 0 if found[4] is None else -1)
+
+
+def is_from(version, least, below=(9, 9, 9)):
+    return version >= (*least, 0) and version[:3] < below
 
 
 def check_plan(plan):
     text = plan.get('FormatVersion', '1.0.0')
     version = version_of(text)
-    if version > (2, 2, 0):
+    if version > (2, 2, 0, 0):
         raise PlanError(9, 'Unsupported format version {0} (I support versions <=2.2.0)'.format(text))
     for key in ('Scripts', 'Files'):
         if key not in plan:
@@ -96,12 +104,12 @@ def check_script(name, script, files, format_version):
             raise PlanError(2, 'Incorrect {0} entry in script {1}'.format(key, name))
     kind, entry = script['Type'], script['EntryPoint']
     lost = PlanError(2, 'Script {0} misses entry point {1}'.format(name, entry))
-    if (2, 0, 0) <= version < (2, 1, 0):
+    if is_from(version, (2, 0, 0), (2, 1, 0)):
         if kind != 'Application':
             raise PlanError(2, 'Type {0} is not valid for format {1}'.format(kind, text))
         if entry not in files:
             raise lost
-    if version >= (2, 1, 0):
+    if is_from(version, (2, 1, 0)):
         if kind not in ('Application', 'Chef', 'Puppet'):
             raise PlanError(2, 'Script has not a valid type ' + kind)
         if kind == 'Application' and entry not in files:
@@ -110,7 +118,7 @@ def check_script(name, script, files, format_version):
             raise PlanError(2, 'Wrong EntryPoint {0} for Puppet/Chef executors. :: needed'.format(entry))
         for option in script['Options']:
             if option in ('useBerkshelf', 'berksfilePath'):
-                if version < (2, 2, 0):
+                if version[:3] < (2, 2, 0):
                     raise PlanError(2, 'Script has an option {0} invalid for version {1}'.format(option, text))
                 if kind != 'Chef':
                     raise PlanError(2, 'Script has an option {0} invalid for type {1}'.format(option, kind))
@@ -122,7 +130,7 @@ def check_script(name, script, files, format_version):
 
 def check_file(key, entry, format_version):
     version, text = format_version
-    if (2, 0, 0) <= version < (2, 1, 0) and ('Type' in entry or 'URL' in entry):
+    if is_from(version, (2, 0, 0), (2, 1, 0)) and not {'Type', 'URL'}.isdisjoint(entry.keys()):
         raise PlanError(2, 'Download file is {0} not valid for this version {1}'.format(key, text))
     if 'Type' in entry:
         needed = ('Type', 'URL', 'Name')

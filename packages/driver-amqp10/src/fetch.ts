@@ -23,7 +23,12 @@ export async function fetchOne(options: FetchOptions): Promise<Delivery | undefi
   const link: ReceiverLink = new ReceiverLink({
     ...options,
     onMessage: (message, delivery) => {
-      found = new Amqp10Delivery({ message, delivery, destination, profile, link: () => link, onSettled });
+      try {
+        found = new Amqp10Delivery({ message, delivery, destination, profile, link: () => link, onSettled });
+      } catch {
+        // Nobody can read it, here or elsewhere: as if it were not there.
+        link.settle('reject', () => delivery.reject());
+      }
       onFound();
     },
   });

@@ -88,26 +88,31 @@ test('two cuts in 1,000 sends: every promise settles, and the unsure say so', { 
   for (const body of refused) assert.ok(!arrived.includes(body), `${body} was said not to have left`);
 });
 
-test('with resend, 1,000 sends over two cuts all arrive, and a second copy is marked', { skip }, async () => {
-  const queue = 'resent';
-  const to = { exchange: '', routingKey: queue };
-  await using transport = await connect(url, { drivers: [amqp10Driver()] });
-  let settled = 0;
-  const sends = Array.from({ length: 1_000 }, async (_, at) => {
-    await transport.publish(to, message(String(at)), { resend: true });
-    settled += 1;
-    if (settled === 200 || settled === 600) proxy.cut();
-  });
-  await Promise.all(sends);
-  const arrived = await drain(queue);
-  const copies = new Map<string, Arrived[]>();
-  for (const one of arrived) copies.set(one.body, [...(copies.get(one.body) ?? []), one]);
-  assert.equal(copies.size, 1_000, 'each arrived');
-  const doubled = [...copies.values()].filter((these) => these.length > 1);
-  for (const these of doubled) {
-    assert.ok(these.filter(({ redelivered }) => !redelivered).length <= 1, 'at most one copy is unmarked');
-  }
-});
+test(
+  'with resend, 10,000 sends over a cut and a half-open connection all arrive, a second copy marked',
+  { skip },
+  async () => {
+    const queue = 'resent';
+    const to = { exchange: '', routingKey: queue };
+    await using transport = await connect(url, { drivers: [amqp10Driver()], heartbeatMs: 2_000 });
+    let settled = 0;
+    const sends = Array.from({ length: 10_000 }, async (_, at) => {
+      await transport.publish(to, message(String(at)), { resend: true });
+      settled += 1;
+      if (settled === 2_000) proxy.cut();
+      if (settled === 6_000) proxy.halfOpen();
+    });
+    await Promise.all(sends);
+    const arrived = await drain(queue);
+    const copies = new Map<string, Arrived[]>();
+    for (const one of arrived) copies.set(one.body, [...(copies.get(one.body) ?? []), one]);
+    assert.equal(copies.size, 10_000, 'each arrived');
+    const doubled = [...copies.values()].filter((these) => these.length > 1);
+    for (const these of doubled) {
+      assert.ok(these.filter(({ redelivered }) => !redelivered).length <= 1, 'at most one copy is unmarked');
+    }
+  },
+);
 
 test('a peer that falls silent is noticed by the heartbeat, and what waits is told', { skip }, async () => {
   const connection = await open(url, { heartbeatMs: 300 });

@@ -207,6 +207,28 @@ test('an option that the driver does not know is INVALID_URL', async () => {
   }
 });
 
+test('a body that is neither bytes nor text is rejected, and the connection goes on', async () => {
+  await withPeer({}, async (peer) => {
+    const connection = await open(peer.url);
+    const seen: string[] = [];
+    await connection.consume({ queue: 'q' }, 1, (delivery) => {
+      seen.push(text(delivery.message.body));
+      delivery.accept();
+    });
+    await peer.until(() => peer.credit('q') === 1);
+    peer.send('q', { body: { a: 'map' } });
+    await peer.until(() => peer.outcomes.length === 1 && peer.credit('q') === 1);
+    peer.send('q', { body: 'text' });
+    await peer.until(() => peer.outcomes.length === 2);
+    assert.deepEqual(seen, ['text']);
+    assert.deepEqual(
+      peer.outcomes.map(({ name }) => name),
+      ['rejected', 'accepted'],
+    );
+    await connection.close();
+  });
+});
+
 test('hosts are tried in turn', async () => {
   await withPeer({}, async ({ port }) => {
     await (await open(`amqp1://127.0.0.1:1,127.0.0.1:${port}`)).close();

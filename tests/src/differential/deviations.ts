@@ -15,6 +15,10 @@ export const deviations: {
   headersLeftOut: ['x-last-death-'],
   list: [
     {
+      scenarios: 'permission: passive declare without any right',
+      why: '`queue.declare` and `exchange.declare` with `passive` need some right on the name. RabbitMQ tells every user what exists.',
+    },
+    {
       scenarios: 'single active consumer: the next takes over from one with a delivery out',
       why: 'A single active consumer that is cancelled while a delivery is out: the next one receives at once. RabbitMQ 3.10 waits for the next publish, at which the queue process fails and every consumer is cancelled.',
     },

@@ -9,7 +9,7 @@ const granted = { configure: 'perm-configure', write: 'perm-write', read: 'perm-
 
 /**
  * Makes a user on both brokers who may configure, write and read only what is called `perm-configure…`, and so on, and in
- * `amq.topic` only keys that begin with `perm.`. Connection `b` logs in as that user.
+ * `amq.topic` only keys that begin with `perm.`. Connection `c` logs in as that user.
  */
 export async function permissionUsers(at: {
   readonly rabbit: RabbitMq;
@@ -42,11 +42,11 @@ export async function permissionUsers(at: {
   const limited = broker.users.get(user);
   const rights = { write: ['perm.*'], read: ['perm.*'] };
   if (limited !== undefined) broker.users.setTopicPermissions(limited, { vhost, exchange: 'amq.topic' }, rights);
-  return { b: user };
+  return { c: user };
 }
 
 const names = Object.values(granted);
-const on: Place = 'b1';
+const on: Place = 'c1';
 
 /** Every operation on names that the user has one right on. */
 const operations: Readonly<Record<string, (queue: string) => Step>> = {
@@ -112,4 +112,8 @@ export const permissionScenarios: readonly Scenario[] = [
     }),
   ),
   ...topics,
+  {
+    name: 'permission: passive declare without any right',
+    steps: [make.queue('secret-queue'), make.count('secret-queue', on)],
+  },
 ];

@@ -207,9 +207,6 @@ describe('second thoughts', () => {
     const planned = await world.torcello(['deploy', 'waiting', '--plan']);
     assert.equal(planned.code, 0, planned.stderr);
     assert.match(planned.stdout, /^Off now, their plans wait: node-1$/m);
-    const mailboxes = await world.torcello(['mailbox', 'list']);
-    assert.equal(mailboxes.code, 0, mailboxes.stderr);
-    assert.match(mailboxes.stdout, /node-1 +waiting/);
     const newer = await world.deploy('waiting', ['--supersedes', 'nightly']);
     const older = await world.torcello(['deployment', 'show', deployment, '--watch']);
     assert.match(older.stdout, /: superseded/);

@@ -14,7 +14,6 @@ export type ApiLimitName =
   | 'watchersMax'
   | 'watcherBufferBytesMax'
   | 'timersAtOnceMax'
-  | 'deadLettersMax'
   | 'mailboxesOpenedAtOnceMax'
   | 'reportsPerDeploymentMax';
 
@@ -37,11 +36,6 @@ export const apiLimits: Readonly<Record<ApiLimitName, Limit>> = {
   watchersMax: { value: 1_000, unit: 'streams', bounds: 'event streams open at once' },
   watcherBufferBytesMax: { value: 1_048_576, unit: 'bytes', bounds: 'events that wait for one slow watcher' },
   timersAtOnceMax: { value: 500, unit: 'timers', bounds: 'timers carried out in one transaction' },
-  deadLettersMax: {
-    value: 10_000,
-    unit: 'messages',
-    bounds: 'messages kept that could not be handled; beyond it the oldest goes',
-  },
   mailboxesOpenedAtOnceMax: { value: 50, unit: 'mailboxes', bounds: 'mailboxes being declared at the same time' },
   reportsPerDeploymentMax: { value: 10_000, unit: 'reports', bounds: 'reports kept of one deployment' },
 };

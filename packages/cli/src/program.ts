@@ -3,14 +3,12 @@ import { Command } from 'commander';
 import { agentCommand } from './commands/agent.js';
 import { cancelCommand } from './commands/cancel.js';
 import type { CommandRun } from './commands/command-kit.js';
-import { deadLetterCommand } from './commands/deadletter.js';
 import { contractCommand } from './commands/contract.js';
 import { deployCommand } from './commands/deploy.js';
 import { deploymentCommand } from './commands/deployment.js';
 import { environmentCommand } from './commands/environment.js';
 import { logsCommand } from './commands/logs.js';
 import { machineCommand } from './commands/machine.js';
-import { mailboxCommand } from './commands/mailbox.js';
 import { packageCommand } from './commands/package.js';
 import { programCommand } from './commands/programs.js';
 import { resumeCommand } from './commands/resume.js';
@@ -38,8 +36,6 @@ export function torcelloProgram(run: CommandRun): Command {
     resumeCommand(run),
     whyCommand(run),
     logsCommand(run),
-    mailboxCommand(run),
-    deadLetterCommand(run),
     agentCommand(run),
     contractCommand(run),
     programCommand(run, 'api', 'run the API alone'),

@@ -6,6 +6,11 @@ function chunk(machine: string, offset: number, text: string): Readonly<Record<s
   return { planId: `plan-${machine}`, machine, stage: 's/web', step: 'start', offset, text };
 }
 
+/** The same as the API sends it. */
+function sent(machine: string, offset: number, text: string | Uint8Array): Readonly<Record<string, unknown>> {
+  return { ...chunk(machine, offset, ''), data: Buffer.from(text).toString('base64') };
+}
+
 type Sent = { readonly event: string; readonly id?: string; readonly data: unknown } | undefined;
 
 /** One list of events for every time that the stream is opened. */
@@ -23,9 +28,9 @@ const finished = { event: 'finished', data: {} };
 
 test('the output of several machines comes line by line under their names, also what ends without a line feed', async () => {
   const { route } = streams([
-    { event: 'output', id: '1', data: chunk('web-1', 0, 'one\ntw') },
-    { event: 'output', id: '2', data: chunk('web-2', 0, 'uno\n') },
-    { event: 'output', id: '3', data: chunk('web-1', 6, 'o\n\u001b[2Jend') },
+    { event: 'chunk', id: '1', data: sent('web-1', 0, 'one\ntw') },
+    { event: 'chunk', id: '2', data: sent('web-2', 0, 'uno\n') },
+    { event: 'chunk', id: '3', data: sent('web-1', 6, 'o\n\u001b[2Jend') },
     { event: 'cut', data: { planId: 'plan-web-2', machine: 'web-2', step: 'start', totalBytes: 300, sha256: 'abc' } },
     { event: 'future', data: 1 },
     finished,
@@ -50,11 +55,11 @@ test('the output of several machines comes line by line under their names, also 
 
 test('a broken stream goes on after what was seen: nothing twice, and a gap is told', async () => {
   const { route, lastIds } = streams(
-    [{ event: 'output', id: '7', data: chunk('web-1', 0, 'ä one\n') }],
+    [{ event: 'chunk', id: '7', data: sent('web-1', 0, 'ä one\n') }],
     [
-      { event: 'output', id: '7', data: chunk('web-1', 0, 'ä one\n') },
-      { event: 'output', id: '8', data: chunk('web-1', 3, 'one\ntwo\n') },
-      { event: 'output', id: '9', data: chunk('web-1', 21, 'late\n') },
+      { event: 'chunk', id: '7', data: sent('web-1', 0, 'ä one\n') },
+      { event: 'chunk', id: '8', data: sent('web-1', 3, 'one\ntwo\n') },
+      { event: 'chunk', id: '9', data: sent('web-1', 21, 'late\n') },
       finished,
     ],
   );
@@ -69,8 +74,20 @@ test('a broken stream goes on after what was seen: nothing twice, and a gap is t
   assert.match(result.stderr, /The API is away/);
 });
 
+test('a character whose bytes come in two pieces is shown whole', async () => {
+  const [first, second] = [Buffer.from('gr\u00fc').subarray(0, 3), Buffer.from('\u00fc\u00df\n').subarray(1)];
+  const { route } = streams([
+    { event: 'chunk', id: '1', data: sent('web-1', 0, first) },
+    { event: 'chunk', id: '2', data: sent('web-1', 3, second) },
+    finished,
+  ]);
+  await using api = await fakeApi({ [path]: route });
+  const result = await torcello(['logs', 'd1', '--follow'], api);
+  assert.equal(result.stdout, 'web-1 start | gr\u00fc\u00df\n');
+});
+
 test('with --json every piece is a line; Ctrl-C ends the following and says so by its exit code', async () => {
-  const { route } = streams([{ event: 'output', id: '1', data: chunk('web-1', 0, 'one\n') }, undefined]);
+  const { route } = streams([{ event: 'chunk', id: '1', data: sent('web-1', 0, 'one\n') }, undefined]);
   await using api = await fakeApi({ [path]: route });
   const result = await torcello(['logs', 'd1', '--follow', '--json'], {
     ...api,

@@ -3,7 +3,7 @@ import { connect, memoryDriver } from '@torcello/messaging';
 import { silentLogger, sleep, systemClock } from '@torcello/platform';
 import { createPrivateKey } from 'node:crypto';
 import { subscribe } from 'node:diagnostics_channel';
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, statSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { Agent } from '../../src/agent.js';
@@ -50,7 +50,8 @@ const agent = new Agent({
   },
 });
 await agent.start();
-while (cancels.length > 0 && !existsSync(path.join(folder, 'ledger'))) await sleep(systemClock, 10);
+// Not only there, written: a shell makes the file a moment before it writes the line.
+while (cancels.length > 0 && !hasStarted()) await sleep(systemClock, 10);
 for (const letter of cancels) await control.put(Buffer.from(letter, 'base64'), 'cancel', 'cancel');
 const isResulted = (): boolean =>
   new Set(control.results.map(({ planId }: ResultMessage) => planId)).size === resultsExpected;
@@ -59,6 +60,11 @@ await control.until('all output', () => received('output').filter((line) => line
 for (const { planId } of control.results) await control.receipt(planId);
 await agent.stop();
 await control.close();
+
+function hasStarted(): boolean {
+  const ledger = path.join(folder, 'ledger');
+  return existsSync(ledger) && statSync(ledger).size > 0;
+}
 
 function received(kind: string): readonly string[] {
   const lines = readFileSync(path.join(folder, 'received'), 'utf8').split('\n');

@@ -7,14 +7,13 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0002_second_thoughts': { up: secondThoughts },
 };
 
-/** Cancel, resume, supersede, timers, dead letters, repeated requests, ends of mailboxes and of output. */
+/** Cancel, resume, supersede, timers, repeated requests and the end of output. */
 async function secondThoughts(db: Kysely<unknown>): Promise<void> {
   for (const [table, columns] of Object.entries(addedColumns)) await addColumns(db, table, columns);
   for (const [table, columns] of Object.entries(addedTables)) await createTable(db, table, columns);
   await db.schema.createIndex('timers_due').on('timers').column('due_at').execute();
   await db.schema.createIndex('plans_open').on('plans').columns(['outcome', 'deployment_id']).execute();
   await db.schema.createIndex('output_chunks_sequence').on('output_chunks').column('sequence').execute();
-  await db.schema.createIndex('dead_letters_at').on('dead_letters').column('at').execute();
 }
 
 const addedColumns: Readonly<Record<string, string>> = {
@@ -28,9 +27,6 @@ const addedColumns: Readonly<Record<string, string>> = {
 const addedTables: Readonly<Record<string, string>> = {
   timers: 'id:id kind:text subject:text due_at:int',
   requests: 'key:id digest:text status:int? headers:text? body:text? created_at:int',
-  message_attempts: 'digest:id attempts:int at:int',
-  dead_letters: 'id:id mailbox:text routing_key:text headers:text body:bytes reason:text attempts:int at:int',
-  mailbox_ends: 'mailbox:id machine_id:text machine_name:text environment_id:text reason:text inventory:text at:int',
 };
 
 async function start(db: Kysely<unknown>): Promise<void> {

@@ -24,9 +24,6 @@ export interface Tables {
   readonly audit: AuditTable;
   readonly timers: TimerTable;
   readonly requests: RequestTable;
-  readonly message_attempts: MessageAttemptTable;
-  readonly dead_letters: DeadLetterTable;
-  readonly mailbox_ends: MailboxEndTable;
 }
 
 export interface EnvironmentTable {
@@ -292,37 +289,6 @@ export interface RequestTable {
   readonly created_at: number;
 }
 
-/** How often the handling of a message was begun, by the digest of its bytes; gone once it was handled. */
-export interface MessageAttemptTable {
-  readonly digest: string;
-  readonly attempts: number;
-  readonly at: number;
-}
-
-/** A message of an agent that could not be handled. */
-export interface DeadLetterTable {
-  readonly id: string;
-  readonly mailbox: string;
-  readonly routing_key: string;
-  readonly headers: string;
-  readonly body: Uint8Array;
-  readonly reason: string;
-  readonly attempts: number;
-  readonly at: number;
-}
-
-/** How a mailbox ended, and what was in it. */
-export interface MailboxEndTable {
-  readonly mailbox: string;
-  readonly machine_id: string;
-  readonly machine_name: string;
-  readonly environment_id: string;
-  readonly reason: string;
-  /** The plans that waited in it, JSON. */
-  readonly inventory: string;
-  readonly at: number;
-}
-
 export interface AuditTable {
   readonly id: Generated<number>;
   readonly at: number;
@@ -340,5 +306,4 @@ export type MachineRow = Selectable<MachineTable>;
 export type DeploymentRow = Omit<Selectable<DeploymentTable>, 'model'>;
 export type PlanRow = Selectable<PlanTable>;
 export type StepRow = Selectable<StepTable>;
-export type DeadLetterRow = Selectable<DeadLetterTable>;
 export type OutboxRow = Selectable<OutboxTable>;

@@ -3,13 +3,11 @@ import { exitCodes } from '../exit-codes.js';
 import type { HttpClient } from './http.js';
 import type {
   AgentView,
-  DeadLetterView,
   DeploymentRow,
   DeploymentView,
   EnvironmentView,
   HistoryEntry,
   MachineView,
-  MailboxView,
   OutputView,
   PackageView,
   RolloutView,
@@ -190,37 +188,6 @@ export class ApiClient {
 
   why(id: string): Promise<WhyAnswer> {
     return this.http.json(`/v1/why/${encodeURIComponent(id)}`);
-  }
-
-  async mailboxes(): Promise<readonly MailboxView[]> {
-    const { mailboxes } = await this.http.json<{ mailboxes: MailboxView[] }>('/v1/mailboxes');
-    return mailboxes;
-  }
-
-  mailbox(name: string): Promise<MailboxView> {
-    return this.http.json(`/v1/mailboxes/${encodeURIComponent(name)}`);
-  }
-
-  /** Puts what was in it, and has not ended, into it again. */
-  async redeliver(name: string): Promise<unknown> {
-    return this.#written(`/v1/mailboxes/${encodeURIComponent(name)}/redeliver`, 'POST');
-  }
-
-  async deleteMailbox(name: string): Promise<unknown> {
-    return this.#written(`/v1/mailboxes/${encodeURIComponent(name)}`, 'DELETE');
-  }
-
-  async deadLetters(): Promise<readonly DeadLetterView[]> {
-    const answer = await this.http.json<{ deadLetters: DeadLetterView[] }>('/v1/dead-letters');
-    return answer.deadLetters;
-  }
-
-  async requeueDeadLetter(id: string): Promise<unknown> {
-    return this.#written(`/v1/dead-letters/${encodeURIComponent(id)}/requeue`, 'POST');
-  }
-
-  async discardDeadLetter(id: string): Promise<unknown> {
-    return this.#written(`/v1/dead-letters/${encodeURIComponent(id)}`, 'DELETE');
   }
 
   async history(deploymentId: string): Promise<readonly HistoryEntry[]> {

@@ -184,36 +184,6 @@ export interface WhyAnswer {
   readonly why?: WhyView | readonly WhyView[] | null;
 }
 
-export interface MailboxView {
-  readonly name: string;
-  readonly state: string;
-  readonly machine?: { readonly id: string; readonly name: string } | null;
-  readonly environment?: string | null;
-  readonly lifetimeMs?: number | null;
-  readonly lastContactAt?: string | null;
-  readonly expiresAt?: string | null;
-  readonly waiting?: number | null;
-  readonly letters?: readonly LetterView[] | null;
-  readonly why?: WhyView | null;
-}
-
-export interface LetterView {
-  readonly planId: string;
-  readonly deploymentId?: string | null;
-  readonly stage?: string | null;
-  readonly state: string;
-  readonly since?: string | null;
-}
-
-export interface DeadLetterView {
-  readonly id: string;
-  readonly source?: string | null;
-  readonly reason?: string | null;
-  readonly attempts?: number | null;
-  readonly at?: string | null;
-  readonly bytes?: number | null;
-}
-
 /** What a deployment would do: the stages in their order, with who is in each. */
 export interface RolloutView {
   /** A plan that was not fetched by then would expire. */

@@ -9,7 +9,13 @@ export interface OutputChunk {
   readonly stage: string;
   readonly step: string;
   readonly offset: number;
+  /** A character whose bytes came in two pieces stands whole in the second. */
   readonly text: string;
+}
+
+/** The same as the API sends it: the bytes in Base64. */
+interface SentChunk extends Omit<OutputChunk, 'text'> {
+  readonly data: string;
 }
 
 /** Where the output of a step ends although the step wrote more. */
@@ -43,25 +49,35 @@ export async function* outputEvents(
   if (options.machine !== undefined) search.set('machine', options.machine);
   if (options.step !== undefined) search.set('step', options.step);
   const path = `/v1/deployments/${encodeURIComponent(deploymentId)}/output?${search.toString()}`;
-  const ends = new Map<string, number>();
+  const followed = new Map<string, Followed>();
   for await (const event of resumingStream(http, path, options)) {
     if (event === 'away') yield { type: 'away' };
-    else if (event.event === 'output') yield* fresh(JSON.parse(event.data) as OutputChunk, ends);
+    else if (event.event === 'chunk') yield* fresh(JSON.parse(event.data) as SentChunk, followed);
     else if (event.event === 'cut') yield { type: 'cut', cut: JSON.parse(event.data) as OutputCut };
     else if (event.event === 'finished') return;
   }
 }
 
-/** The part of a chunk that was not seen before; `ends` holds where each step's output stood. */
-function* fresh(chunk: OutputChunk, ends: Map<string, number>): Generator<OutputEvent, void, void> {
-  const key = `${chunk.planId}/${chunk.step}`;
-  const bytes = Buffer.from(chunk.text);
-  const seen = ends.get(key) ?? 0;
-  const end = chunk.offset + bytes.length;
+/** How far the output of one step was shown, and the beginning of a character that its last piece ended in. */
+interface Followed {
+  end: number;
+  readonly decoder: InstanceType<typeof TextDecoder>;
+}
+
+/** The part of a chunk that was not seen before. */
+function* fresh(sent: SentChunk, all: Map<string, Followed>): Generator<OutputEvent, void, void> {
+  const { data, ...place } = sent;
+  const key = `${sent.planId}/${sent.step}`;
+  const followed = all.get(key) ?? { end: 0, decoder: new TextDecoder() };
+  all.set(key, followed);
+  const bytes = Buffer.from(data, 'base64');
+  const seen = followed.end;
+  const end = sent.offset + bytes.length;
   if (end <= seen) return;
-  ends.set(key, end);
-  if (chunk.offset > seen) yield { type: 'gap', chunk, bytes: chunk.offset - seen };
-  if (chunk.offset >= seen) yield { type: 'output', chunk };
-  else
-    yield { type: 'output', chunk: { ...chunk, offset: seen, text: bytes.subarray(seen - chunk.offset).toString() } };
+  followed.end = end;
+  const offset = Math.max(sent.offset, seen);
+  const text = followed.decoder.decode(bytes.subarray(offset - sent.offset), { stream: true });
+  const chunk = { ...place, offset, text };
+  if (sent.offset > seen) yield { type: 'gap', chunk, bytes: sent.offset - seen };
+  yield { type: 'output', chunk };
 }

@@ -35,7 +35,7 @@ async function up(context: CliContext, options: UpOptions): Promise<ExitCode> {
     data: options.data,
     api: options.api,
     amqp: options.amqp,
-    transport: options.transport ?? context.env['TORCELLO_TRANSPORT'],
+    transport: (options.transport ?? context.env['TORCELLO_TRANSPORT']) || undefined,
     allowSharedAgentLogin: options.allowSharedAgentLogin === true,
     note: (text) => context.stderr.write(`${text}\n`),
   });

@@ -26,7 +26,7 @@ export async function quickstartMain(args: readonly string[], root: string): Pro
     const { once, json, timeout } = command.opts<{ once?: true; json?: true; timeout: string }>();
     const timeoutMs = parseDuration(timeout);
     if (timeoutMs === undefined) throw usageError(`--timeout ${timeout} is no duration`, '--timeout 3m');
-    const transport = context.env['TORCELLO_TRANSPORT'];
+    const transport = context.env['TORCELLO_TRANSPORT'] || undefined;
     return await runQuickstart(context, { root, isOnce: once === true, isJson: json === true, timeoutMs, transport });
   } catch (error) {
     return tellError(error, context);

@@ -14,6 +14,7 @@ import { removeEnvironment } from './remove.js';
 import { resolveServices } from './resolve.js';
 import { parseServices } from './services.js';
 import type { ServiceObject } from './services.js';
+import { standingServices } from './standing-services.js';
 
 /** Sessions in one list. */
 const openSessionsListedMax = 100;
@@ -95,7 +96,7 @@ export class Environments {
     });
   }
 
-  /** Opens a session on the services as they are deployed. @throws Refusal not_found, session_invalid. */
+  /** Opens a session on the services as they are deployed, or being deployed. @throws Refusal not_found, session_invalid. */
   async configure(idOrName: string): Promise<SessionRow> {
     return this.#context.store.write(async (work) => {
       const environment = await findEnvironment(work.db, idOrName);
@@ -110,7 +111,7 @@ export class Environments {
         environment_id: environment.id,
         state: 'opened',
         version: environment.version,
-        services: environment.services,
+        services: await standingServices(work.db, environment),
         created_at: now,
         updated_at: now,
       };

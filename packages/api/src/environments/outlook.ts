@@ -9,6 +9,7 @@ import { isoTime } from '../times.js';
 import type { Environments } from './environments.js';
 import { resolveServices } from './resolve.js';
 import { parseServices } from './services.js';
+import { standingServices } from './standing-services.js';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -22,7 +23,7 @@ export async function deploymentOutlook(
   const environment = await environments.find(question.environment);
   const text =
     question.session === undefined
-      ? environment.services
+      ? await standingServices(db, environment)
       : (await environments.session(environment.id, question.session)).services;
   const services = await resolveServices(db, parseServices(text));
   const machines = await machinesOf(db, environment.id);

@@ -120,7 +120,7 @@ async function smallDisk(fixture: Fixture, size: string): Promise<AsyncDisposabl
 test('an agent on a full disk refuses plans, says so, finishes what runs, and goes on when there is room', async (t) => {
   await using fixture = await Fixture.make();
   await using disk = await smallDisk(fixture, '1m');
-  if (disk === undefined) return t.skip('needs root, to mount a small tmpfs');
+  if (disk === undefined) return t.skip('only root can mount the small tmpfs that this test fills');
   const { control } = fixture;
   await fixture.startAgent({ heartbeatMs: 50 }, undefined, { journalReserveBytes: 65_536 });
   const hold = `echo start >> ${fixture.ledger}; while [ ! -e ${fixture.ledger}.go ] && [ -e ${fixture.folder} ]; do sleep 0.05; done`;

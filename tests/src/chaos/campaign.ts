@@ -1,15 +1,15 @@
-import { mkdirSync, readFileSync, readdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { seededRandom } from '@torcello/platform/testing';
 import { FaultProxy } from '@torcello/test-support';
-import { zipSync } from 'fflate';
 import type { DeploymentView } from '../support/ledger-fleet.js';
 import { startStack } from '../support/stack.js';
 import type { Stack } from '../support/stack.js';
 import { faults, one } from './faults.js';
 import type { FaultWorld, Member } from './faults.js';
 import { expectedOutput, readChaosLedger, stepsPerMachine, writeChaosPackage } from './ledger.js';
+import { zipFolder } from '../support/zip-folder.js';
 
 export interface CampaignOptions {
   readonly seed: number;
@@ -202,12 +202,4 @@ async function patiently<T>(work: () => Promise<T>): Promise<T> {
       await new Promise((resolve) => setTimeout(resolve, 500));
     }
   }
-}
-
-function zipFolder(folder: string): Uint8Array {
-  const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-  const files = entries.map((entry) => path.join(entry.parentPath, entry.name));
-  return zipSync(
-    Object.fromEntries(files.map((file) => [path.relative(folder, file), new Uint8Array(readFileSync(file))])),
-  );
 }

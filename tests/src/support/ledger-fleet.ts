@@ -1,9 +1,8 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
-import { readdirSync, readFileSync } from 'node:fs';
-import { zipSync } from 'fflate';
 import { readLedger, writeLedgerPackage } from './ledger-package.js';
 import type { Stack } from './stack.js';
+import { zipFolder } from './zip-folder.js';
 
 /** An environment of machines that run the ledger package. */
 export interface LedgerFleet {
@@ -78,12 +77,4 @@ export async function until<T>(look: () => Promise<T>, isSo: (seen: T) => boolea
 
 function untilEnded(view: () => Promise<DeploymentView>): Promise<DeploymentView> {
   return until(view, ({ state }) => !['queued', 'waiting', 'running'].includes(state));
-}
-
-function zipFolder(folder: string): Uint8Array {
-  const names = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-  const files = names.map((entry) => path.join(entry.parentPath, entry.name));
-  return zipSync(
-    Object.fromEntries(files.map((file) => [path.relative(folder, file), new Uint8Array(readFileSync(file))])),
-  );
 }

@@ -1,6 +1,6 @@
 export { FaultProxy } from './fault-proxy.js';
 export { freePort } from './free-port.js';
-export { temporaryFolder } from './temporary-folder.js';
+export { removeFolder, temporaryFolder } from './temporary-folder.js';
 export { run } from './process.js';
 export type { Running, RunOptions } from './process.js';
 export { protonMissing, startProtonBroker } from './proton.js';

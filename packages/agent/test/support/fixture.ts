@@ -1,9 +1,10 @@
 import { connect, memoryDriver, type Driver } from '@torcello/messaging';
 import { silentLogger, systemClock } from '@torcello/platform';
 import type { JoinAnswer } from '@torcello/contracts/agent';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { removeFolder } from '@torcello/test-support';
 import { Agent, type AgentOptions } from '../../src/agent.js';
 import type { AgentError } from '../../src/errors.js';
 import { TestControl } from './control.js';
@@ -73,6 +74,6 @@ export class Fixture implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const agent of this.#agents) await agent.stop();
     await this.control.close();
-    await rm(this.folder, { recursive: true, force: true });
+    removeFolder(this.folder);
   }
 }

@@ -1,6 +1,7 @@
 import { connect, memoryDriver, type Delivery, type Driver, type Transport } from '@torcello/messaging';
 import { silentLogger, sleep, systemClock, systemRandom } from '@torcello/platform';
-import { access, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { removeFolder } from '@torcello/test-support';
+import { access, mkdtemp, readdir, readFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import type { AgentError } from '../../src/errors.js';
@@ -164,7 +165,7 @@ export class MuranoFixture implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#agents.map((agent) => agent.stop()));
     await this.transport.close();
-    await rm(this.folder, { recursive: true, force: true, maxRetries: 5 });
+    removeFolder(this.folder);
   }
 }
 

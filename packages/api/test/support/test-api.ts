@@ -7,6 +7,7 @@ import type { Driver, Transport } from '@torcello/messaging';
 import { silentLogger, systemRandom } from '@torcello/platform';
 import type { Logger } from '@torcello/platform';
 import { SimulatedClock } from '@torcello/platform/testing';
+import { removeFolder } from '@torcello/test-support';
 import { Api, sharedAccounts } from '@torcello/api';
 import type { ApiOptions } from '@torcello/api';
 import { strToU8, zipSync } from 'fflate';
@@ -123,7 +124,7 @@ export class TestApi {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
-    fs.rmSync(this.folder, { recursive: true, force: true });
+    removeFolder(this.folder);
   }
 }
 

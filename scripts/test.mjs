@@ -8,7 +8,7 @@ import { installDependencies } from './lib/install.mjs';
 await installDependencies();
 const { root, run } = await import('./lib/run.mjs');
 const { runStaticChecks } = await import('./lib/static-checks.mjs');
-const { runTests, testFiles } = await import('./lib/tests.mjs');
+const { runTestsWithSecondLook, testFiles } = await import('./lib/tests.mjs');
 
 const filters = process.argv.slice(2);
 const files = testFiles({ peers: true }).filter((file) => filters.every((filter) => file.includes(filter)));
@@ -22,7 +22,7 @@ const missing = rabbitMqMissing();
 if (missing !== undefined)
   console.log(`\nSKIPPING every test with RabbitMQ: ${missing}; node scripts/install-peers.mjs does it\n`);
 const rabbit = missing === undefined ? await startRabbitMq({ own: true }) : undefined;
-const moving = await runTests(files, { env: rabbit === undefined ? {} : shareRabbitMq(rabbit) });
+const moving = await runTestsWithSecondLook(files, { env: rabbit === undefined ? {} : shareRabbitMq(rabbit) });
 await rabbit?.stop();
 
 const isCi = process.env.CI === 'true';

@@ -3,6 +3,9 @@ import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { root } from './run.mjs';
 
+/** A file that hangs fails by name instead of holding the run up. */
+const fileTimeoutMs = 480_000;
+
 /** Tests that start foreign programs or whole deployments; all others also belong to `npm run check`. */
 const isPeerTest = (file) => file.endsWith('.peer.test.ts');
 
@@ -17,7 +20,14 @@ export function testFiles({ peers }) {
 
 /** Runs test files from their sources, each in a process of its own; resolves with the counts and the files that had a failure. */
 export function runTests(files, { env = {}, concurrency = 2 } = {}) {
-  const args = ['--import', 'tsx', '--conditions=source', '--test', `--test-concurrency=${concurrency}`];
+  const args = [
+    '--import',
+    'tsx',
+    '--conditions=source',
+    '--test',
+    `--test-concurrency=${concurrency}`,
+    `--test-timeout=${fileTimeoutMs}`,
+  ];
   const reporter = ['--test-reporter=./scripts/lib/reporter.mjs', '--test-reporter-destination=stdout'];
   const child = spawn(process.execPath, [...args, ...reporter, ...files], {
     cwd: root,

@@ -1,10 +1,12 @@
-import { sql } from 'kysely';
-import type { CreateTableBuilder, Kysely, Migration } from 'kysely';
+import type { Kysely, Migration } from 'kysely';
+import { addColumns, createTable, unique } from './make-tables.js';
+import { recovery } from './migration-recovery.js';
 
 /** Every change of the tables ever released, by name; names sort in the order in which they are applied. */
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001_start': { up: start },
   '0002_second_thoughts': { up: secondThoughts },
+  '0003_recovery': { up: recovery },
 };
 
 /** Cancel, resume, supersede, timers, repeated requests and the end of output. */
@@ -47,7 +49,7 @@ async function start(db: Kysely<unknown>): Promise<void> {
   await db.schema.createIndex('machines_undeclared').on('machines').column('is_mailbox_declared').execute();
 }
 
-/** Columns as `name:kind`; kinds are `id` (text, primary key), `serial`, `text`, `int`, `bytes`, `count` (from 0), and with `?` the empty is allowed. */
+/** As `createTable` takes them. */
 const tables: Readonly<Record<string, string>> = {
   environments:
     'id:id name:text version:int description:text services:text is_deployed:int created_at:int ' + 'updated_at:int',
@@ -96,41 +98,3 @@ const compositeKeys: readonly (readonly [string, readonly string[]])[] = [
   ['outputs', ['plan_id', 'step']],
   ['output_chunks', ['plan_id', 'step', 'start']],
 ];
-
-async function addColumns(db: Kysely<unknown>, table: string, columns: string): Promise<void> {
-  for (const entry of columns.split(' ')) {
-    const [column = '', kind = ''] = entry.split(':');
-    const type = kind.startsWith('text') ? 'text' : 'bigint';
-    await db.schema
-      .alterTable(table)
-      .addColumn(column, type, (made) => (kind === 'count' ? made.notNull().defaultTo(0) : made))
-      .execute();
-  }
-}
-
-async function createTable(db: Kysely<unknown>, table: string, columns: string): Promise<void> {
-  let builder: CreateTableBuilder<string> = db.schema.createTable(table);
-  for (const entry of columns.split(' ')) {
-    const [column = '', kind = ''] = entry.split(':');
-    if (kind === 'id') builder = builder.addColumn(column, 'text', (made) => made.primaryKey());
-    else if (kind === 'serial')
-      builder = builder.addColumn(column, 'integer', (made) => made.primaryKey().autoIncrement());
-    else if (kind === 'bytes') builder = builder.addColumn(column, sql`blob`, (made) => made.notNull());
-    else if (kind === 'count') builder = builder.addColumn(column, 'integer', (made) => made.notNull().defaultTo(0));
-    else {
-      const type = kind.startsWith('text') ? 'text' : 'bigint';
-      builder = builder.addColumn(column, type, (made) => (kind.endsWith('?') ? made : made.notNull()));
-    }
-  }
-  await builder.execute();
-}
-
-async function unique(db: Kysely<unknown>, table: string, columns: readonly string[]): Promise<void> {
-  const name = `${table}_by_${columns.join('_')}`;
-  await db.schema
-    .createIndex(name)
-    .on(table)
-    .columns([...columns])
-    .unique()
-    .execute();
-}

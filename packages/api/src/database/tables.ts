@@ -24,6 +24,9 @@ export interface Tables {
   readonly audit: AuditTable;
   readonly timers: TimerTable;
   readonly requests: RequestTable;
+  readonly restores: RestoreTable;
+  readonly quarantine: QuarantineTable;
+  readonly letters_again: LetterAgainTable;
 }
 
 export interface EnvironmentTable {
@@ -146,6 +149,10 @@ export interface DeploymentTable {
   readonly cancel_requested_at: number | null;
   /** How many holders in a row vanished within seconds of their claim. */
   readonly vanished: Generated<number>;
+  /** When its output was dropped, because it was past its retention. */
+  readonly output_dropped_at: number | null;
+  /** When its history was dropped, all but the first event and the last. */
+  readonly history_dropped_at: number | null;
 }
 export type DeploymentState = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled' | 'superseded';
 
@@ -287,6 +294,31 @@ export interface RequestTable {
   readonly headers: string | null;
   readonly body: string | null;
   readonly created_at: number;
+}
+
+/** One row each time that the database was taken back to a backup. */
+export interface RestoreTable {
+  readonly id: Generated<number>;
+  readonly restored_at: number;
+  /** When the backup was made. */
+  readonly made_at: number;
+}
+
+/** A result that came after a restore, of a plan that the backup does not know: kept aside, and applied to nothing. */
+export interface QuarantineTable {
+  readonly plan_id: string;
+  /** As the agent says. */
+  readonly deployment_id: string;
+  readonly machine_id: string;
+  readonly outcome: string;
+  /** The whole result, JSON. */
+  readonly body: string;
+  readonly received_at: number;
+}
+
+/** A plan whose letter is to be put once more: after a restore nobody here knows what its machine has answered. */
+export interface LetterAgainTable {
+  readonly plan_id: string;
 }
 
 export interface AuditTable {

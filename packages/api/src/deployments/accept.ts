@@ -181,6 +181,8 @@ async function insertDeployment(
       supersedes: made.order.options?.supersedes ?? null,
       superseded_by: null,
       cancel_requested_at: null,
+      output_dropped_at: null,
+      history_dropped_at: null,
     })
     .execute();
 }

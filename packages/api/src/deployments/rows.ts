@@ -24,6 +24,8 @@ export const deploymentColumns: readonly (keyof DeploymentRow)[] = [
   'superseded_by',
   'cancel_requested_at',
   'vanished',
+  'output_dropped_at',
+  'history_dropped_at',
 ];
 
 export async function deploymentRow(db: Db, id: string): Promise<DeploymentRow | undefined> {

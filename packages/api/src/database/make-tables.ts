@@ -21,7 +21,8 @@ export async function createTable(db: Kysely<unknown>, table: string, columns: s
     if (kind === 'id') builder = builder.addColumn(column, 'text', (made) => made.primaryKey());
     else if (kind === 'serial')
       builder = builder.addColumn(column, 'integer', (made) => made.primaryKey().autoIncrement());
-    else if (kind === 'bytes') builder = builder.addColumn(column, sql`blob`, (made) => made.notNull());
+    else if (kind.startsWith('bytes'))
+      builder = builder.addColumn(column, sql`blob`, (made) => (kind.endsWith('?') ? made : made.notNull()));
     else if (kind === 'count') builder = builder.addColumn(column, 'integer', (made) => made.notNull().defaultTo(0));
     else {
       const type = kind.startsWith('text') ? 'text' : 'bigint';

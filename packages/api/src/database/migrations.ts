@@ -1,5 +1,6 @@
 import type { Kysely, Migration } from 'kysely';
 import { addColumns, createTable, unique } from './make-tables.js';
+import { mailboxes } from './migration-mailboxes.js';
 import { recovery } from './migration-recovery.js';
 
 /** Every change of the tables ever released, by name; names sort in the order in which they are applied. */
@@ -7,6 +8,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0001_start': { up: start },
   '0002_second_thoughts': { up: secondThoughts },
   '0003_recovery': { up: recovery },
+  '0004_mailboxes': { up: mailboxes },
 };
 
 /** Cancel, resume, supersede, timers, repeated requests and the end of output. */

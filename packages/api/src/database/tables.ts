@@ -1,4 +1,12 @@
 import type { Generated, Selectable } from 'kysely';
+import type {
+  DeadLetterTable,
+  EventTable,
+  MailboxEndTable,
+  MailboxLetterTable,
+  MessageAttemptTable,
+  RedeliveryTable,
+} from './mailbox-tables.js';
 
 /**
  * The API's tables as both SQLite and PostgreSQL have them: ids are text, instants whole milliseconds since 1970,
@@ -27,6 +35,12 @@ export interface Tables {
   readonly restores: RestoreTable;
   readonly quarantine: QuarantineTable;
   readonly letters_again: LetterAgainTable;
+  readonly mailbox_ends: MailboxEndTable;
+  readonly mailbox_letters: MailboxLetterTable;
+  readonly redeliveries: RedeliveryTable;
+  readonly events: EventTable;
+  readonly message_attempts: MessageAttemptTable;
+  readonly dead_letters: DeadLetterTable;
 }
 
 export interface EnvironmentTable {
@@ -265,6 +279,8 @@ export interface OutputTable {
   readonly written_bytes: number | null;
   /** Over all that the step wrote, hexadecimal. */
   readonly sha256: string | null;
+  /** Place of the cut among the pieces of all outputs; null until the end of a cut output is told. */
+  readonly cut_sequence: number | null;
 }
 export interface OutputChunkTable {
   readonly plan_id: string;

@@ -14,10 +14,12 @@ export interface Stack {
   agent(name: string, joinLine: string, env?: Readonly<Record<string, string>>): Promise<Running>;
   /** Base address of the API, and the admin token. */
   server(): { readonly url: string; readonly token: string };
-  /** kill -9 of the broker, and the same broker again on its port and data. */
   /** Pids of broker and API as they run now. */
   pids(): { readonly broker: number | undefined; readonly api: number };
+  /** kill -9 of the broker, and the same broker again on its port and data. */
   killBroker(): Promise<void>;
+  /** SIGTERM, and its end. */
+  endBroker(): Promise<void>;
   restartBroker(): Promise<void>;
   killApi(): Promise<void>;
   restartApi(): Promise<void>;
@@ -32,6 +34,8 @@ export interface StackOptions {
   readonly sweepMs?: number;
   /** The broker as agents reach it, given its own address: through a proxy, say. */
   readonly agentTransport?: (brokerUrl: string) => Promise<string>;
+  /** Called with the folder before anything is started; answers what broker and API get into their environment. */
+  readonly prepare?: (folder: string) => Readonly<Record<'broker' | 'api', Readonly<Record<string, string>>>>;
 }
 
 interface Login {
@@ -45,6 +49,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const folder = temporaryFolder('stack');
   const planKey = makePlanKey(folder.path);
   const login = { user: 'torcello', password: 'only-for-a-test' };
+  const own = options.prepare?.(folder.path) ?? { broker: {}, api: {} };
   const started = new Set<Running>();
   const start = async (program: string, args: readonly string[], with_: StartOptions = {}): Promise<Started> => {
     const imports = (with_.imports ?? []).flatMap((file) => ['--import', file]);
@@ -55,7 +60,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   };
   const broker =
     options.transport === undefined
-      ? await Restartable.of((last) => startBroker(start, folder.path, login, last))
+      ? await Restartable.of((last) => startBroker(start, { folder: folder.path, login, env: own.broker }, last))
       : undefined;
   const transport = options.transport ?? `amqp://${login.user}:${login.password}@${broker?.field('amqp') ?? ''}/`;
   const env = { TORCELLO_TRANSPORT: transport };
@@ -72,7 +77,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
           ? ['--allow-shared-agent-login']
           : ['--broker-management', broker.field('management')]),
       ],
-      { env },
+      { env: { ...env, ...own.api } },
     ),
   );
   const token = readFileSync(path.join(folder.path, 'admin-token'), 'utf8').trim();
@@ -89,6 +94,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     },
     pids: () => ({ broker: broker?.pid, api: api.pid }),
     killBroker: () => broker?.kill() ?? Promise.reject(new Error('this broker is not ours')),
+    endBroker: () => broker?.kill('SIGTERM') ?? Promise.reject(new Error('this broker is not ours')),
     restartBroker: () => broker?.restart() ?? Promise.reject(new Error('this broker is not ours')),
     killApi: () => api.kill(),
     restartApi: () => api.restart(),
@@ -100,7 +106,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
 }
 
 interface StartOptions {
-  readonly env?: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, string>> | undefined;
   readonly imports?: readonly string[];
 }
 interface Started {
@@ -130,8 +136,8 @@ class Restartable {
     return this.#current.running.pid;
   }
 
-  kill(): Promise<void> {
-    return this.#current.running.stop('SIGKILL');
+  kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    return this.#current.running.stop(signal);
   }
 
   async restart(): Promise<void> {
@@ -141,8 +147,7 @@ class Restartable {
 
 function startBroker(
   start: (program: string, args: readonly string[], options: StartOptions) => Promise<Started>,
-  folder: string,
-  login: Login,
+  { folder, login, env }: { readonly folder: string; readonly login: Login; readonly env: StartOptions['env'] },
   last: Started['ready'] | undefined,
 ): Promise<Started> {
   const portOf = (address: string | undefined): string => /:(\d+)\/?$/.exec(address ?? ':0')?.[1] ?? '0';
@@ -151,7 +156,7 @@ function startBroker(
     ...['--management-port', portOf(last?.['management'])],
   ];
   return start('broker', args, {
-    env: { TORCELLO_BROKER_USER: login.user, TORCELLO_BROKER_PASSWORD: login.password },
+    env: { ...env, TORCELLO_BROKER_USER: login.user, TORCELLO_BROKER_PASSWORD: login.password },
   });
 }
 

@@ -20,6 +20,7 @@ export type {
 export { describeTransportUrl, parseTransportUrl } from './transport-url.js';
 export type { TransportHost, TransportUrl } from './transport-url.js';
 export { connect } from './transport/connect.js';
+export { lazyDriver } from './transport/lazy-driver.js';
 export type {
   ConsumeOptions,
   EnsureOptions,
@@ -68,6 +69,14 @@ export type { ReadOptions } from './mailbox/reading.js';
 export type { InventoryLetter, MailboxEnd } from './mailbox/closing.js';
 export { memoryLedger } from './mailbox/ledger.js';
 export type { LetterRecord, MailboxLedger, MailboxRecord } from './mailbox/ledger.js';
+export { missingForMailboxes } from './handshake/address.js';
+export type { HandshakeAddress, UpwardQueue } from './handshake/address.js';
+export { memoryLetterStore } from './handshake/letter-store.js';
+export type { KeptLetter, LetterStore, NewLetter } from './handshake/letter-store.js';
+export { PostOffice } from './handshake/post-office.js';
+export type { PostOfficeOptions } from './handshake/post-office.js';
+export { postalTransport } from './handshake/postal-transport.js';
+export type { PostalOptions } from './handshake/postal-transport.js';
 export { notifier } from './notify/notifier.js';
 export type { Notifier, NotifierOptions, Notify } from './notify/notifier.js';
 export { notificationListener } from './notify/listener.js';

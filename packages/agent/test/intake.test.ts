@@ -56,6 +56,7 @@ function letterOf(body: Uint8Array, kind: LetterKind, onSettled: (how: Settled) 
     accept: settle('accepted'),
     release: settle('released'),
     reject: settle('rejected'),
+    report: () => Promise.resolve(),
   };
 }
 

@@ -1,5 +1,6 @@
 export { MessagingError, errorCodes, isMessagingError } from './errors.js';
 export type { ErrorCode, Radius } from './errors.js';
+export type { AbortSignalLike } from './abort.js';
 export { limits } from './limits.js';
 export type {
   Capabilities,
@@ -63,12 +64,36 @@ export type { ContractChange } from './contract/diff.js';
 export { wrapSchema } from './contract/standard-schema.js';
 export type { InputOf, OutputOf, SchemaIssue, SchemaResult, StandardSchema } from './contract/standard-schema.js';
 export { mailboxes } from './mailbox/mailboxes.js';
-export type { Mailboxes, MailboxesOptions, MailboxOptions } from './mailbox/mailboxes.js';
-export type { Letter, OutgoingLetter, Receipt } from './mailbox/letter.js';
+export type { Mailboxes, MailboxesOptions, MailboxFeature, MailboxOptions } from './mailbox/mailboxes.js';
+export type {
+  Letter,
+  OutgoingLetter,
+  Receipt,
+  ReportedOutcome,
+  ReportedStage,
+  SupersededLetter,
+} from './mailbox/letter.js';
+export { hasReached, letterStages, stageOf } from './mailbox/letter-stage.js';
+export type { LetterEnd, LetterEnding, LetterStage, ReachedStages } from './mailbox/letter-stage.js';
 export type { ReadOptions } from './mailbox/reading.js';
+export type { ReportingOptions } from './mailbox/reports.js';
+export type { ClaimAttempt } from './mailbox/claims.js';
+export type { LetterNotice } from './mailbox/receipt-wire.js';
+export type { ExplainedState, Explanation } from './mailbox/explain.js';
 export type { InventoryLetter, MailboxEnd } from './mailbox/closing.js';
-export { memoryLedger } from './mailbox/ledger.js';
-export type { LetterRecord, MailboxLedger, MailboxRecord } from './mailbox/ledger.js';
+export { memoryLedger } from './mailbox/ledger-book.js';
+export { fileLedger } from './mailbox/file-ledger.js';
+export type { FileLedger } from './mailbox/file-ledger.js';
+export { endDueAtMs } from './mailbox/ledger.js';
+export type {
+  ClaimToken,
+  LetterCopy,
+  LetterOutcome,
+  LetterRecord,
+  MailboxClaim,
+  MailboxLedger,
+  MailboxRecord,
+} from './mailbox/ledger.js';
 export { missingForMailboxes } from './handshake/address.js';
 export type { HandshakeAddress, UpwardQueue } from './handshake/address.js';
 export { memoryLetterStore } from './handshake/letter-store.js';

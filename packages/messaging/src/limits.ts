@@ -40,6 +40,14 @@ export const limits = {
   gatheredItemsMax: 10_000,
   /** How long a cancelled call without a time limit is remembered, to cancel it when a server takes it up. */
   cancelMemoryMs: 60_000,
+  /** How long a token may be used to claim a mailbox, unless it says otherwise. */
+  claimTokenMs: 900_000,
+  /** Ids of superseded letters that a reader without a ledger remembers, to drop them unread. */
+  supersededLettersMax: 1_000,
+  /** Receipts that a collector works on at a time. */
+  receiptCredit: 32,
+  /** Tries of one change of a ledger's record while others change it too. */
+  ledgerTriesMax: 100,
   /** Nesting of arrays and objects in a message body. */
   jsonDepth: 512,
   /** Size of a compressed body after unpacking. */

@@ -22,6 +22,19 @@ test('the example of a contract in the README is the one that runs', () => {
   assert.equal(execFileSync(process.execPath, args, { encoding: 'utf8' }), '3\n1\n2\n3\ndone\n');
 });
 
+test('the example of mailboxes with a ledger in the README is the one that runs', () => {
+  assert.ok(readme.includes(`\`\`\`ts\n${readFileSync(file('readme-ledger.child.ts'), 'utf8')}\`\`\``));
+  const args = ['--import', 'tsx', '--conditions=source', file('readme-ledger.child.ts')];
+  const said = [
+    'it waits in mailbox "host-17", which nobody reads and nobody ever did',
+    'superseded',
+    'key-of-host-17 1',
+    'finished ok',
+    'plan-1 superseded',
+  ];
+  assert.equal(execFileSync(process.execPath, args, { encoding: 'utf8' }), `${said.join('\n')}\n`);
+});
+
 test('the README tells the number of conformance sentences', () => {
   assert.ok(readme.includes(`${conformance.length} sentences`), `there are ${conformance.length}`);
   const sentences = new Set(conformance.map(({ says }) => says));

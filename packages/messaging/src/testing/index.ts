@@ -9,3 +9,5 @@ export type { Fault } from './faulty.js';
 export { memoryDriver } from '../memory/driver.js';
 export { MemoryBroker } from '../memory/broker.js';
 export { Collected } from './expect.js';
+export { ledgerConformance, runLedgerConformance } from './ledger-conformance.js';
+export type { LedgerSentence, LedgerSubject } from './ledger-conformance.js';

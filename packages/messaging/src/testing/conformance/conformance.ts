@@ -1,6 +1,7 @@
 import type { Sentence } from '../sentence.js';
 import { connection } from './connection.js';
 import { bounds } from './bounds.js';
+import { letters } from './letters.js';
 import { mailbox } from './mailbox.js';
 import { notifications } from './notifications.js';
 import { reading } from './reading.js';
@@ -20,4 +21,5 @@ export const conformance: readonly Sentence[] = [
   ...rpc,
   ...notifications,
   ...mailbox,
+  ...letters,
 ];

@@ -1,5 +1,5 @@
 import { mailboxes } from '../../mailbox/mailboxes.js';
-import { memoryLedger } from '../../mailbox/ledger.js';
+import { memoryLedger } from '../../mailbox/ledger-book.js';
 import type { Letter } from '../../mailbox/letter.js';
 import { SimulatedClock } from '@torcello/platform/testing';
 import { isMessagingError } from '../../errors.js';

@@ -149,6 +149,8 @@ async function rage(
     while (performance.now() < endsAt && seen.stuck.length === 0)
       await deployOnce({ stack, fleet, excuses, seen, say });
   });
+  // A failure while faults are still struck is seen when they are over.
+  for (const fleet of deploying) fleet.catch(() => undefined);
   let struck = 0;
   while (performance.now() < endsAt) {
     await world.sleep(300 + world.random.fraction() * 1700);

@@ -159,6 +159,7 @@ async function insertDeployment(
   made: { readonly id: string; readonly order: DeploymentOrder; readonly model: StoredModel },
 ): Promise<void> {
   const { environment, sessionId, action } = made.order;
+  const accepted_at = await nextInstant(work.db, environment.id, context.clock.now());
   await work.db
     .insertInto('deployments')
     .values({
@@ -175,7 +176,7 @@ async function insertDeployment(
       is_parked: 0,
       lease_holder: null,
       lease_nonce: null,
-      accepted_at: context.clock.now(),
+      accepted_at,
       finished_at: null,
       start_by_at: made.model.startByMs ?? null,
       supersedes: made.order.options?.supersedes ?? null,
@@ -185,6 +186,19 @@ async function insertDeployment(
       history_dropped_at: null,
     })
     .execute();
+}
+
+/**
+ * The instant of a deployment tells which of an environment is the newest: it is later than those before also when
+ * somebody has set the clock back meanwhile.
+ */
+async function nextInstant(db: Db, environmentId: string, nowMs: number): Promise<number> {
+  const { last } = await db
+    .selectFrom('deployments')
+    .select((row) => row.fn.max('accepted_at').as('last'))
+    .where('environment_id', '=', environmentId)
+    .executeTakeFirstOrThrow();
+  return Math.max(nowMs, Number(last ?? 0) + 1);
 }
 
 async function insertAccepted(

@@ -10,7 +10,7 @@ interface Pending {
 export class SimulatedClock implements Clock {
   #elapsedMs = 0;
   #order = 0;
-  readonly #startMs: number;
+  #startMs: number;
   readonly #pending = new Set<Pending>();
 
   /** @param startMs - the wall-clock instant at which it stands; default 2026-01-01T00:00:00Z. */
@@ -24,6 +24,11 @@ export class SimulatedClock implements Clock {
 
   monotonicMs(): number {
     return this.#elapsedMs;
+  }
+
+  /** Sets the wall clock forward, or back below 0; the monotonic clock does not notice. */
+  set(byMs: number): void {
+    this.#startMs += byMs;
   }
 
   after(delayMs: number, action: () => void): Timer {

@@ -143,7 +143,7 @@ export class Conductor implements Service {
       random,
       reporter: this.#reporter,
       history: new History({ client, lease, random, claimedLength }),
-      planner: new Planner({ model, epoch, packages: this.#packages, signer, random, signal }),
+      planner: new Planner({ model, epoch, packages: this.#packages, signer, clock, random, signal }),
       poster: (source) => new Poster({ mailboxes: this.#mailboxes, lease, clock, random, logger }, source),
     });
   }

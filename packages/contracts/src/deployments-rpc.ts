@@ -67,6 +67,8 @@ export interface DeploymentMachine {
   readonly mailbox: string;
   /** The enrolment a plan made now is for. */
   readonly enrolment: number;
+  /** Of a machine with a `muranoagent`: the highest Stamp that a plan for it ever had, as far as the API knows. */
+  readonly stampAfter?: number;
 }
 
 export interface RenewRequest {

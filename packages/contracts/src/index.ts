@@ -42,6 +42,18 @@ export {
   resultsMailbox,
   tasksMailbox,
 } from './names.js';
+export {
+  isMuranoQueue,
+  machineKindOf,
+  muranoAnswerKey,
+  muranoAnswersMailbox,
+  muranoPlanId,
+  muranoQueueArguments,
+  muranoQueueName,
+  nextStamp,
+  readMuranoPlanId,
+} from './murano.js';
+export type { MachineKind } from './murano.js';
 export { doorbellMethod, reportEventType } from './conductor-messages.js';
 export type { DoorbellNews, Report } from './conductor-messages.js';
 export { applicationSchema, stageName } from './application.js';

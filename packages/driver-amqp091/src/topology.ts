@@ -73,7 +73,8 @@ function shapeOf(topology: Topology, profile: BrokerProfile, settings: TopologyS
 
 function mailboxShape(options: TopologyOptions, profile: BrokerProfile, settings: TopologySettings): Shape {
   const isDurable = options.durable ?? true;
-  const isQuorum = isDurable && settings.queueType === 'quorum' && profile.product === 'RabbitMQ';
+  const isForeign = options.foreignArguments !== undefined;
+  const isQuorum = isDurable && !isForeign && settings.queueType === 'quorum' && profile.product === 'RabbitMQ';
   return {
     isDurable,
     isAutoDelete: false,
@@ -113,6 +114,7 @@ const liftedDeliveryLimit = 2_147_483_647;
 
 function queueArguments(topology: Topology, shape: Shape): FieldTable {
   const { options, kind } = topology;
+  if (options.foreignArguments !== undefined) return options.foreignArguments as FieldTable;
   if (shape.isQuorum && options.priorityMax !== undefined) throw cannot('priorityMax', 'a quorum queue');
   const isLifted = kind === 'mailbox' && shape.isQuorum;
   const overflow = options.whenFull === 'drop-oldest' ? 'drop-head' : 'reject-publish';

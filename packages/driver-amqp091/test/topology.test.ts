@@ -149,3 +149,9 @@ test('the README lists the options of the URL', () => {
   );
   assert.deepEqual(listed.toSorted(), [...urlOptions].toSorted());
 });
+
+test('a mailbox that a foreign program declares as well has its arguments and no others', () => {
+  const foreignArguments = { 'x-ha-policy': 'all', 'x-expires': 86_400_000 };
+  const { queue } = map(mailbox('m', { foreignArguments }));
+  assert.deepEqual([queue.durable, queue.autoDelete, queue.arguments], [true, false, foreignArguments]);
+});

@@ -78,6 +78,7 @@ export function checkTopology(topology: Topology, { capabilities, name }: Profil
   if (!capabilities.bounds && bound !== undefined) refuse(bound, 'bounds');
   // A fanout queue lives as long as its reader's link, which is no longer than asked for.
   if (!capabilities.bounds && kind !== 'fanout' && options.expiresMs !== undefined) refuse('expiresMs', 'bounds');
+  if (options.foreignArguments !== undefined) refuse('foreignArguments', 'AMQP 0-9-1');
   const elsewhere = reachedBy.some((to) => !leadsTo(to, source));
   if (!capabilities.routes && elsewhere) refuse('reachedBy', 'routes');
 }

@@ -206,6 +206,11 @@ export interface TopologyOptions {
   readonly singleReader?: boolean;
   /** Queue and its exchange survive a restart of the broker. Default: true for shared and mailbox, false for fanout. */
   readonly durable?: boolean;
+  /**
+   * Of a mailbox that programs of others declare as well: exactly these arguments of AMQP 0-9-1's queue.declare, and none
+   * of the other options. Only drivers of that protocol honour them.
+   */
+  readonly foreignArguments?: Readonly<Record<string, unknown>>;
 }
 
 export interface OutgoingMessage extends IncomingMessage {

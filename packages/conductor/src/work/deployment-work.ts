@@ -71,7 +71,7 @@ export class DeploymentWork {
   async #act(intents: readonly Intent[]): Promise<boolean> {
     const [first] = intents;
     if (first?.do === 'finish') return await this.#finish(first);
-    const due = this.#poster.due(lettersOf(intents));
+    const due = this.#poster.due(this.#inOrder(lettersOf(intents)));
     if (due.length > 0) return await this.#post(due);
     const schedules = intents.filter((intent) => intent.do === 'schedule');
     if (schedules.length === 0 || this.#tools.clock.monotonicMs() < this.#planAgainAtMs) return false;
@@ -194,12 +194,28 @@ export class DeploymentWork {
     return this.#open.planIds.has(planId) && (kind === 'cancel' || !isEnding);
   }
 
+  /** A machine whose agent drops plans that come out of order gets the next one when the one before is stored. */
+  #inOrder(letters: readonly WantedLetter[]): readonly WantedLetter[] {
+    const { planner, history } = this.#tools;
+    const machines = new Map(history.state.plans.map(({ planId, machine }) => [planId, machine]));
+    const begun = new Set<string>();
+    return letters.filter(({ kind, planId }) => {
+      const machine = machines.get(planId) ?? '';
+      if (kind === 'cancel' || !planner.isOrdered(machine)) return true;
+      return !begun.has(machine) && begun.add(machine);
+    });
+  }
+
   async #waitFor(intents: readonly Intent[]): Promise<void> {
     const { lease, clock, history } = this.#tools;
     const planInMs = intents.some((intent) => intent.do === 'schedule')
       ? Math.max(0, this.#planAgainAtMs - clock.monotonicMs())
       : Number.POSITIVE_INFINITY;
-    await lease.news.wait(clock, Math.min(planInMs, this.#poster.waitMs(lettersOf(intents))), lease.signal);
+    await lease.news.wait(
+      clock,
+      Math.min(planInMs, this.#poster.waitMs(this.#inOrder(lettersOf(intents)))),
+      lease.signal,
+    );
     lease.check();
     await history.catchUp();
   }

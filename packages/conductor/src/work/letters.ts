@@ -44,8 +44,11 @@ export class Letters {
     this.#written.delete(planId);
   }
 
-  /** Undefined for a cancel to a machine that the deployment does not have (any more). */
-  async find(letter: WantedLetter): Promise<FoundLetter | undefined> {
+  /**
+   * Undefined for a cancel to a machine that the deployment does not have (any more). `needsNone` for one to a real
+   * muranoagent, which understands none: the API takes the plan out of its queue.
+   */
+  async find(letter: WantedLetter): Promise<FoundLetter | 'needsNone' | undefined> {
     return letter.kind === 'plan' ? await this.#plan(letter.planId) : this.#planner.cancel(letter);
   }
 

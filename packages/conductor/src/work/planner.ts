@@ -7,12 +7,16 @@ import {
   type PackageFix,
   type PlanHeader,
   type PlanLetter,
+  type PlanPayload,
+  isMuranoQueue,
   limits,
+  nextStamp,
   parseStageAddress,
 } from '@torcello/contracts';
-import { type Random, hexId } from '@torcello/platform';
+import { type Clock, type Random, hexId } from '@torcello/platform';
 import { CompileError } from '../compile/compile-error.js';
 import { ServiceCompiler } from '../compile/service-compiler.js';
+import { muranoPlan } from '../murano/murano-plan.js';
 import type { PackageStore } from '../packages/package-store.js';
 import type { PlanSigner } from '../sign.js';
 import type { FoundLetter, WantedLetter } from './letters.js';
@@ -29,6 +33,7 @@ export interface PlannerOptions {
   readonly epoch: number;
   readonly packages: PackageStore;
   readonly signer: PlanSigner;
+  readonly clock: Clock;
   readonly random: Random;
   readonly signal: AbortSignal;
 }
@@ -49,6 +54,8 @@ export class Planner {
   readonly #options: PlannerOptions;
   readonly #compilers = new Map<string, ServiceCompiler>();
   readonly #machines: ReadonlyMap<string, DeploymentMachine>;
+  /** The last Stamp that was given, by machine. */
+  readonly #stamps = new Map<string, number>();
   #made = 0;
 
   constructor(options: PlannerOptions) {
@@ -75,10 +82,15 @@ export class Planner {
   }
 
   /** The letter that ends a plan. Undefined when the deployment does not have the machine (any more). */
-  cancel({ planId, machine, graceMs }: Extract<WantedLetter, { kind: 'cancel' }>): FoundLetter | undefined {
+  cancel({
+    planId,
+    machine,
+    graceMs,
+  }: Extract<WantedLetter, { kind: 'cancel' }>): FoundLetter | 'needsNone' | undefined {
     const { signer } = this.#options;
     const known = this.#machines.get(machine);
     if (known === undefined) return undefined;
+    if (isMuranoQueue(known.mailbox)) return 'needsNone';
     const header = { kind: 'cancel', ...this.#header(planId, known) } as const;
     return { mailbox: known.mailbox, bytes: signer.seal(header, { format: 'torcello/1', planId, graceMs }) };
   }
@@ -105,10 +117,28 @@ export class Planner {
     const planId = hexId(random);
     const from = fromStep === undefined ? {} : { fromStep };
     const payload = compiler.compile({ planId, stage, machine, ...from });
-    const bytes = signer.seal({ ...this.#header(planId, machine), ...this.#bounds(machine) }, payload);
+    const bytes = isMuranoQueue(machine.mailbox)
+      ? this.#muranoPlan(payload, machine)
+      : signer.seal({ ...this.#header(planId, machine), ...this.#bounds(machine) }, payload);
     if (bytes.length > limits.planBytesMax.value) throw tooLarge(bytes.length, machine);
     const digest = createHash('sha256').update(bytes).digest('hex');
     return { letter: { planId, machine: machine.id, stage, digest, ...from }, mailbox: machine.mailbox, bytes };
+  }
+
+  #muranoPlan(payload: PlanPayload, { id, stampAfter = 0 }: DeploymentMachine): Uint8Array {
+    const { clock, model } = this.#options;
+    const stamp = nextStamp(clock.now(), Math.max(stampAfter, this.#stamps.get(id) ?? 0));
+    this.#stamps.set(id, stamp);
+    return muranoPlan({
+      payload,
+      stamp,
+      ...(model.startByMs === undefined ? {} : { startByMs: model.startByMs }),
+    });
+  }
+
+  /** Whether the agent of a machine takes plans only in the order of their Stamps. */
+  isOrdered(machine: string): boolean {
+    return isMuranoQueue(this.#machines.get(machine)?.mailbox ?? '');
   }
 
   #header(planId: string, { id, mailbox, enrolment }: DeploymentMachine): PlanHeaderFields {

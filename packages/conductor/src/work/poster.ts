@@ -1,4 +1,4 @@
-import { letterKindHeader } from '@torcello/contracts';
+import { isMuranoQueue, letterKindHeader } from '@torcello/contracts';
 import { type Mailboxes, type OutgoingLetter, isMessagingError } from '@torcello/messaging';
 import type { Clock, Logger, Random } from '@torcello/platform';
 import { announce } from '../diagnostics.js';
@@ -22,7 +22,7 @@ export interface PosterOptions {
 
 /** What a poster asks about a letter. */
 export interface LetterSource {
-  readonly find: (letter: WantedLetter) => Promise<FoundLetter | undefined>;
+  readonly find: (letter: WantedLetter) => Promise<FoundLetter | 'needsNone' | undefined>;
   /** False: the history has moved on, and it need not be put any more. */
   readonly isWanted: (letter: WantedLetter) => boolean;
 }
@@ -76,6 +76,7 @@ export class Poster {
     const { kind, planId } = letter;
     const found = await this.#source.find(letter);
     if (found === undefined) return { letter, isStored: false, reason: 'the machine was deleted' };
+    if (found === 'needsNone') return { letter, isStored: true, storedAtMs: this.#options.clock.now() };
     lease.check();
     announce(kind === 'plan' ? 'posting' : 'cancelPosting', lease.deploymentId, planId);
     try {
@@ -92,7 +93,9 @@ export class Poster {
   }
 
   /** A plan that may not start any more is kept for long all the same: its agent owes the answer that it came too late. */
-  #outgoing(letter: WantedLetter, { bytes, startByMs }: FoundLetter): OutgoingLetter {
+  #outgoing(letter: WantedLetter, { mailbox, bytes, startByMs }: FoundLetter): OutgoingLetter {
+    // As Murano's engine sends it (section 1.3).
+    if (isMuranoQueue(mailbox)) return { id: messageId(letter), body: bytes, contentType: 'text/plain' };
     const outgoing = { id: messageId(letter), body: bytes, headers: { [letterKindHeader]: letter.kind } };
     if (startByMs === undefined) return outgoing;
     const leftMs = Math.max(0, startByMs - this.#options.clock.now());

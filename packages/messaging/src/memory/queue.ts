@@ -59,7 +59,7 @@ export class MemoryQueue {
 
   /** Nobody used it for longer than it was given to live. */
   get isOver(): boolean {
-    const { expiresMs } = this.options;
+    const expiresMs = this.options.expiresMs ?? foreignExpiryMs(this.options);
     if (expiresMs === undefined || this.#readers.length > 0) return false;
     return this.#setting.clock.monotonicMs() - this.#lastUsedMs >= expiresMs;
   }
@@ -191,4 +191,10 @@ export class MemoryQueue {
     const { clock } = this.#setting;
     this.#expiry = clock.after(this.#earliestExpiryMs - clock.monotonicMs(), () => this.schedule());
   }
+}
+
+/** Of a queue declared in a foreign program's words. */
+function foreignExpiryMs(options: TopologyOptions): number | undefined {
+  const expiresMs = options.foreignArguments?.['x-expires'];
+  return typeof expiresMs === 'number' ? expiresMs : undefined;
 }

@@ -1,4 +1,5 @@
 import { amqp091Driver } from '@torcello/driver-amqp091';
+import { lazyDriver } from '@torcello/messaging';
 import os from 'node:os';
 import process from 'node:process';
 import { isForMurano, runMuranoProgram } from './murano/program.js';
@@ -15,7 +16,13 @@ void run({
   environment: { ...process.env, HOME: process.env['HOME'] ?? os.homedir() },
   hostname: os.hostname(),
   nodePath: process.execPath,
-  drivers: [amqp091Driver()],
+  drivers: [
+    amqp091Driver(),
+    // Loaded when the API says that its broker speaks it.
+    lazyDriver(['amqp1', 'amqp1s'], '@torcello/driver-amqp10', async () =>
+      (await import('@torcello/driver-amqp10')).amqp10Driver(),
+    ),
+  ],
   stop: stop.signal,
   writeOut: (text) => void process.stdout.write(text),
   writeError: (text) => void process.stderr.write(text),

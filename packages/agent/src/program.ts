@@ -1,4 +1,5 @@
-import { connect, type Driver, isMessagingError } from '@torcello/messaging';
+import { handshakeAddress } from '@torcello/contracts/agent';
+import { connect, type Driver, isMessagingError, missingForMailboxes, postalTransport } from '@torcello/messaging';
 import { jsonLogger, systemClock, systemNetwork, systemRandom, type Logger } from '@torcello/platform';
 import path from 'node:path';
 import { Agent } from './agent.js';
@@ -90,17 +91,21 @@ function makeAgent(options: {
       HOME: HOME ?? '/',
       LANG: LANG ?? 'C.UTF-8',
     },
-    connect: (purpose, signal) =>
-      connect(identity.transportUrl, {
+    connect: async (purpose, signal) => {
+      const transport = await connect(identity.transportUrl, {
         drivers: world.drivers,
-        needs: ['mailboxes', 'returns'],
         connectionName: `torcello-agent ${identity.machineName} ${purpose}`,
         clock: systemClock,
         random: systemRandom,
         network: systemNetwork,
         logger,
         signal,
-      }),
+      });
+      const missing = missingForMailboxes(transport.capabilities);
+      if (missing.length === 0) return transport;
+      logger.info('the broker keeps no mailboxes: the API is told that this agent runs, and calls it', { missing });
+      return postalTransport(transport, { address: handshakeAddress, owner: identity.machineId });
+    },
     onFatal,
   });
 }

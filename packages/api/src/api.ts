@@ -18,6 +18,8 @@ import { Joins } from './machines/joins.js';
 import { Machines } from './machines/machines.js';
 import { Presence } from './machines/presence.js';
 import { BrokerSide, isUp } from './messaging/broker-side.js';
+import { chooseCarrier } from './messaging/carrier.js';
+import type { Carrier } from './messaging/carrier.js';
 import { Notices } from './notices.js';
 import { Catalog } from './packages/catalog.js';
 import { createServer } from './routes/server.js';
@@ -76,7 +78,7 @@ export class Api {
   readonly #context: Context;
   readonly #parts: Parts;
   readonly #address: { url: string };
-  readonly #link: { transport: Transport | undefined };
+  readonly #link: Link;
   #brokerSide: BrokerSide | undefined;
 
   private constructor(made: {
@@ -85,7 +87,7 @@ export class Api {
     readonly context: Context;
     readonly parts: Parts;
     readonly address: { url: string };
-    readonly link: { transport: Transport | undefined };
+    readonly link: Link;
   }) {
     this.server = made.server;
     this.secrets = made.secrets;
@@ -102,7 +104,7 @@ export class Api {
     const secrets = openSecrets(dataDirectory, random);
     const context: Context = { store, clock, random, logger, notices: new Notices() };
     const address = { url: options.publicUrl ?? '' };
-    const link: { transport: Transport | undefined } = { transport: undefined };
+    const link: Link = { transport: undefined, carrier: undefined };
     const parts = makeParts(options, { context, secrets, publicUrl: () => address.url });
     await parts.claims.restore();
     parts.timers.start();
@@ -140,22 +142,34 @@ export class Api {
   }
 
   /** Begins to work over a broker. The transport stays the caller's to close, after `stop`. */
-  async attach(transport: Transport): Promise<void> {
+  async attach(bare: Transport): Promise<void> {
+    const carrier = chooseCarrier(bare, this.#context);
+    const { transport } = carrier;
     this.#link.transport = transport;
+    this.#link.carrier = carrier;
     const { claims, appends, history, leases, presence, accounts, timings } = this.#parts;
     const { sweepMs, reconcileMs, heartbeatMs } = timings;
     const options = { context: this.#context, transport, claims, appends, history, leases, presence, accounts };
     this.#brokerSide = new BrokerSide({ ...options, sweepMs, reconcileMs, heartbeatMs });
     await this.#brokerSide.start();
+    // Only now is there somebody to read what agents say.
+    await carrier.start();
   }
 
   /** Ends watches and requests, then the work over the broker, then the database. */
   async stop(): Promise<void> {
     await this.server.close();
     await this.#parts.timers.stop();
+    await this.#link.carrier?.stop();
     await this.#brokerSide?.stop();
     await this.#context.store.close();
   }
+}
+
+/** The way to the broker, once there is one. */
+interface Link {
+  transport: Transport | undefined;
+  carrier: Carrier | undefined;
 }
 
 type Parts = ReturnType<typeof makeParts>;

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { amqp091Driver } from '@torcello/driver-amqp091';
-import { connect, isMessagingError } from '@torcello/messaging';
+import { connect, isMessagingError, lazyDriver } from '@torcello/messaging';
 import type { Transport } from '@torcello/messaging';
 import { jsonLogger, sleep, systemClock, systemRandom } from '@torcello/platform';
 import type { Logger } from '@torcello/platform';
@@ -13,10 +13,18 @@ import { readOptions, usage } from './options.js';
 import type { ProgramOptions } from './options.js';
 import type { Secrets } from './secrets.js';
 
+/** AMQP 1.0 is loaded when a URL asks for it. */
+const drivers = [
+  amqp091Driver(),
+  lazyDriver(['amqp1', 'amqp1s'], '@torcello/driver-amqp10', async () =>
+    (await import('@torcello/driver-amqp10')).amqp10Driver(),
+  ),
+];
+
 /** So long the first answer of the broker is waited for before the API says that it is ready without it. */
 const brokerWaitMs = 5_000;
 
-/** The program `torcello-api`: the only file that names a driver. Answers the exit code. */
+/** The program `torcello-api`: the only file that names drivers. Answers the exit code. */
 export async function main(
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
@@ -89,8 +97,7 @@ async function attach(
 ): Promise<void> {
   try {
     const transport = await connect(options.transport, {
-      drivers: [amqp091Driver()],
-      needs: ['mailboxes', 'administers', 'returns'],
+      drivers,
       connectionName: 'torcello-api',
       clock: systemClock,
       random: systemRandom,

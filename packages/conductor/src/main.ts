@@ -1,10 +1,26 @@
 import { amqp091Driver } from '@torcello/driver-amqp091';
-import { type Transport, connect, isMessagingError } from '@torcello/messaging';
+import { handshakeAddress } from '@torcello/contracts';
+import {
+  type Transport,
+  connect,
+  isMessagingError,
+  lazyDriver,
+  missingForMailboxes,
+  postalTransport,
+} from '@torcello/messaging';
 import { type Logger, hexId, jsonLogger, systemClock, systemRandom } from '@torcello/platform';
 import { Conductor } from './conductor.js';
 import { type ProgramOptions, UsageError, readOptions, usage } from './options.js';
 import { httpDownload } from './packages/download.js';
 import { type PlanSigner, openPlanKey } from './sign.js';
+
+/** AMQP 1.0 is loaded when a URL asks for it. */
+const drivers = [
+  amqp091Driver(),
+  lazyDriver(['amqp1', 'amqp1s'], '@torcello/driver-amqp10', async () =>
+    (await import('@torcello/driver-amqp10')).amqp10Driver(),
+  ),
+];
 
 /** Exit codes: 1 for a command line or a key that cannot be used, 4 for a broker that refuses. */
 const exitUsage = 1;
@@ -30,7 +46,7 @@ async function conduct(options: ProgramOptions): Promise<number> {
   const ending = endSignal();
   const signer = await openKey(options.planKey);
   const holder = hexId(systemRandom);
-  const transport = await openTransport(options.transport, logger, ending);
+  const transport = await openTransport(options.transport, { logger, holder, signal: ending });
   if (transport === undefined) return 0;
   const world = { clock: systemClock, random: systemRandom, logger };
   const { deploymentsMax } = options;
@@ -47,15 +63,17 @@ async function conduct(options: ProgramOptions): Promise<number> {
 }
 
 /** Undefined when the program was told to end before there was a connection. */
-async function openTransport(url: string, logger: Logger, signal: AbortSignal): Promise<Transport | undefined> {
+async function openTransport(
+  url: string,
+  with_: { readonly logger: Logger; readonly holder: string; readonly signal: AbortSignal },
+): Promise<Transport | undefined> {
+  const { logger, holder, signal } = with_;
   try {
-    return await connect(url, {
-      drivers: [amqp091Driver()],
-      needs: ['mailboxes', 'returns'],
-      connectionName: 'torcello-conductor',
-      logger,
-      signal,
-    });
+    const transport = await connect(url, { drivers, connectionName: 'torcello-conductor', logger, signal });
+    const missing = missingForMailboxes(transport.capabilities);
+    if (missing.length === 0) return transport;
+    logger.info('the broker keeps no mailboxes: hints come from the API, and plans go to it', { missing });
+    return postalTransport(transport, { address: handshakeAddress, owner: holder });
   } catch (error) {
     if (signal.aborted) return undefined;
     throw error;

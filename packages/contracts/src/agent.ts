@@ -12,6 +12,8 @@ export type {
   StepResult,
 } from './agent-messages.js';
 export type { Outcome } from './deployment.js';
+export { handshakeAddress } from './handshake.js';
+export type { CarrierKind } from './handshake.js';
 export { limits } from './limits.js';
 export type { Limit, LimitName } from './limits.js';
 export { agentRoutingKey, agentsExchange, letterKindHeader, outputHeaders } from './names.js';

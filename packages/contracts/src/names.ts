@@ -37,9 +37,12 @@ export function agentRoutingKey(machineId: string, kind: AgentMessageKind): stri
   return `${machineId}.${kind}`;
 }
 
+/** Begins the names of machines' mailboxes. */
+export const machineMailboxPrefix = 'agent.mbox.';
+
 /** Name of a machine's mailbox. The 32 hexadecimal digits are random, so that no name can be guessed from another. */
 export function machineMailboxName(secretHex: string): string {
-  return `agent.mbox.${secretHex}`;
+  return `${machineMailboxPrefix}${secretHex}`;
 }
 
 /** Header of every letter in a machine's mailbox; tells how to read the body. */

@@ -1,5 +1,6 @@
 import type { Kysely, Migration } from 'kysely';
 import { addColumns, createTable, unique } from './make-tables.js';
+import { handshake } from './migration-handshake.js';
 import { mailboxes } from './migration-mailboxes.js';
 import { recovery } from './migration-recovery.js';
 
@@ -9,6 +10,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0002_second_thoughts': { up: secondThoughts },
   '0003_recovery': { up: recovery },
   '0004_mailboxes': { up: mailboxes },
+  '0005_handshake': { up: handshake },
 };
 
 /** Cancel, resume, supersede, timers, repeated requests and the end of output. */

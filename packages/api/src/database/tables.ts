@@ -1,4 +1,5 @@
 import type { Generated, Selectable } from 'kysely';
+import type { KeptLetterTable, KeptMailboxTable } from './handshake-tables.js';
 import type {
   DeadLetterTable,
   EventTable,
@@ -41,6 +42,8 @@ export interface Tables {
   readonly events: EventTable;
   readonly message_attempts: MessageAttemptTable;
   readonly dead_letters: DeadLetterTable;
+  readonly kept_mailboxes: KeptMailboxTable;
+  readonly kept_letters: KeptLetterTable;
 }
 
 export interface EnvironmentTable {

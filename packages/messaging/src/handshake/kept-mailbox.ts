@@ -90,7 +90,7 @@ export class KeptMailbox {
       reader.isServed = true;
       // Whoever brought the news may be in a hurry; the letters are not.
       const scope = { remainingMs: () => undefined, traceparent: undefined };
-      runInScope(scope, () => (reader.serving = this.#serve(reader)));
+      reader.serving = runInScope(scope, () => this.#serve(reader));
       this.#background.run('handing out letters failed', () => reader.serving);
     }
   }

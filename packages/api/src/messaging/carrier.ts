@@ -1,0 +1,32 @@
+import { handshakeAddress } from '@torcello/contracts';
+import type { CarrierKind } from '@torcello/contracts';
+import { PostOffice, missingForMailboxes } from '@torcello/messaging';
+import type { Capabilities, Transport } from '@torcello/messaging';
+import type { Context } from '../context.js';
+import { databaseLetterStore } from '../database/kept-letters.js';
+
+/** How letters get to agents and conductors over the transport that is there. */
+export interface Carrier {
+  readonly kind: CarrierKind;
+  /** What the transport lacks for mailboxes; empty where it has them. */
+  readonly missing: readonly (keyof Capabilities)[];
+  /** The transport with mailboxes, whoever keeps them. */
+  readonly transport: Transport;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Mailboxes at the broker where it has them, else in the database, with the handshake. Says in the log which. */
+export function chooseCarrier(transport: Transport, context: Context): Carrier {
+  const missing = missingForMailboxes(transport.capabilities);
+  const nothing = (): Promise<void> => Promise.resolve();
+  if (missing.length === 0) {
+    context.logger.info('plans wait in mailboxes at the broker', { carrier: 'mailboxes' });
+    return { kind: 'mailboxes', missing, transport, start: nothing, stop: nothing };
+  }
+  const text = 'the broker keeps no mailboxes: plans wait in the database until the agent says that it runs';
+  context.logger.info(text, { carrier: 'handshake', missing });
+  const office = new PostOffice(transport, { address: handshakeAddress, store: databaseLetterStore(context) });
+  const [start, stop] = [(): Promise<void> => office.start(), (): Promise<void> => office.stop()];
+  return { kind: 'handshake', missing, transport: office.transport, start, stop };
+}

@@ -1,5 +1,5 @@
 import { EncodeError, ProtocolError } from '@torcello/amqp091';
-import { MessagingError, type ErrorCode } from '@torcello/messaging';
+import { MessagingError, type AbortSignalLike, type ErrorCode } from '@torcello/messaging';
 
 /** What a broker says when it closes a channel or connection, or returns a message. */
 export interface BrokerReply {
@@ -44,7 +44,7 @@ export function closedByUs(): MessagingError {
   return new MessagingError('CLOSED', 'the connection was closed by this program');
 }
 
-export function aborted(signal: AbortSignal, mayArrive: boolean): MessagingError {
+export function aborted(signal: AbortSignalLike, mayArrive: boolean): MessagingError {
   return new MessagingError('ABORTED', 'the operation was given up', { cause: signal.reason, details: { mayArrive } });
 }
 

@@ -1,6 +1,7 @@
 import type { ContentCommand } from '@torcello/amqp091';
 import {
   MessagingError,
+  type AbortSignalLike,
   type Capabilities,
   type Consumer,
   type Delivery,
@@ -73,7 +74,7 @@ export class Amqp091Connection implements DriverConnection {
     this.#blockedListeners.add(listener);
   }
 
-  async ensure(topology: Topology, signal?: AbortSignal): Promise<void> {
+  async ensure(topology: Topology, signal?: AbortSignalLike): Promise<void> {
     const { exchanges, queue, bindings } = declarations(topology, this.#settings.profile, this.#settings.topology);
     const work = async (channel: Channel): Promise<void> => {
       const answers: Promise<unknown>[] = [];
@@ -85,7 +86,7 @@ export class Amqp091Connection implements DriverConnection {
     await this.#operate(work, { what: { queue, exchanges }, signal });
   }
 
-  publish(destination: Destination, message: OutgoingMessage, signal?: AbortSignal): Promise<void> {
+  publish(destination: Destination, message: OutgoingMessage, signal?: AbortSignalLike): Promise<void> {
     const { messageSizeBytesMax } = this.capabilities;
     if (message.body.byteLength > messageSizeBytesMax) return Promise.reject(tooLarge(message, messageSizeBytesMax));
     if (this.#end !== undefined || this.#isClosing) return Promise.reject(lossOf(this.#end ?? closedByUs(), false));
@@ -181,7 +182,7 @@ export class Amqp091Connection implements DriverConnection {
   /** One operation on a channel of its own. */
   async #operate<T>(
     work: (channel: Channel) => Promise<T>,
-    options: { readonly what: Readonly<Record<string, unknown>>; readonly signal?: AbortSignal | undefined },
+    options: { readonly what: Readonly<Record<string, unknown>>; readonly signal?: AbortSignalLike | undefined },
   ): Promise<T> {
     const { what, signal } = options;
     if (signal?.aborted === true) throw aborted(signal, false);
@@ -215,7 +216,7 @@ export class Amqp091Connection implements DriverConnection {
   async #publishLater(
     destination: Destination,
     message: OutgoingMessage,
-    signal: AbortSignal | undefined,
+    signal: AbortSignalLike | undefined,
   ): Promise<void> {
     this.#publisher ??= this.#startPublisher();
     let publisher: Publisher;
@@ -284,7 +285,7 @@ export class Amqp091Connection implements DriverConnection {
   }
 }
 
-function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+function untilAborted<T>(work: Promise<T>, signal: AbortSignalLike | undefined): Promise<T> {
   if (signal === undefined) return work;
   return new Promise((resolve, reject) => {
     const onAbort = (): void => reject(aborted(signal, true));

@@ -1,5 +1,5 @@
 import type { BasicProperties, ContentCommand } from '@torcello/amqp091';
-import type { Destination, OutgoingMessage } from '@torcello/messaging';
+import type { AbortSignalLike, Destination, OutgoingMessage } from '@torcello/messaging';
 import { aborted } from './broker-errors.js';
 import { toBasicProperties } from './message-properties.js';
 
@@ -15,10 +15,10 @@ export class PendingPublish {
   #isDone = false;
   #resolve: () => void = () => undefined;
   #reject: (error: Error) => void = () => undefined;
-  readonly #signal: AbortSignal | undefined;
+  readonly #signal: AbortSignalLike | undefined;
   readonly #onAbort: (() => void) | undefined;
 
-  constructor(destination: Destination, message: OutgoingMessage, signal: AbortSignal | undefined) {
+  constructor(destination: Destination, message: OutgoingMessage, signal: AbortSignalLike | undefined) {
     this.destination = destination;
     this.properties = toBasicProperties(message);
     this.body = message.body;

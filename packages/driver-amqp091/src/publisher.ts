@@ -1,5 +1,11 @@
 import type { Command, ContentCommand, MethodNamed } from '@torcello/amqp091';
-import { MessagingError, type Destination, type ErrorCode, type OutgoingMessage } from '@torcello/messaging';
+import {
+  MessagingError,
+  type AbortSignalLike,
+  type Destination,
+  type ErrorCode,
+  type OutgoingMessage,
+} from '@torcello/messaging';
 import type { AmqpConnection } from './amqp-connection.js';
 import { closedByUs, lossOf, notEncodable } from './broker-errors.js';
 import type { Channel } from './channel.js';
@@ -35,7 +41,7 @@ export class Publisher {
   }
 
   /** @throws as `DriverConnection.publish`. */
-  publish(destination: Destination, message: OutgoingMessage, signal: AbortSignal | undefined): Promise<void> {
+  publish(destination: Destination, message: OutgoingMessage, signal: AbortSignalLike | undefined): Promise<void> {
     const publish = new PendingPublish(destination, message, signal);
     if (this.#end !== undefined) publish.reject(lossOf(this.#end, false));
     else if (this.#canSend() && this.#waiting.length === 0 && this.#again.length === 0) this.#send(publish);

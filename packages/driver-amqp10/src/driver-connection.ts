@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import {
   MessagingError,
+  type AbortSignalLike,
   type Capabilities,
   type Consumer,
   type Delivery,
@@ -51,7 +52,7 @@ export class Amqp10Connection implements DriverConnection {
     // Never.
   }
 
-  async ensure(topology: Topology, signal?: AbortSignal): Promise<void> {
+  async ensure(topology: Topology, signal?: AbortSignalLike): Promise<void> {
     if (signal?.aborted === true) throw aborted(signal, false);
     const { profile, addresses, engine } = this.#settings;
     checkTopology(topology, profile);
@@ -64,7 +65,7 @@ export class Amqp10Connection implements DriverConnection {
     link.close();
   }
 
-  async publish(destination: Destination, message: OutgoingMessage, signal?: AbortSignal): Promise<void> {
+  async publish(destination: Destination, message: OutgoingMessage, signal?: AbortSignalLike): Promise<void> {
     const { messageSizeBytesMax } = this.capabilities;
     if (message.body.byteLength > messageSizeBytesMax) throw tooLarge(message, messageSizeBytesMax);
     if (signal?.aborted === true) throw aborted(signal, false);

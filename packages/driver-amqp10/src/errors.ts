@@ -1,4 +1,4 @@
-import { MessagingError, type ErrorCode } from '@torcello/messaging';
+import { MessagingError, type AbortSignalLike, type ErrorCode } from '@torcello/messaging';
 
 /** What a peer says when it ends a link, session or connection, or rejects a message (AMQP 1.0 §2.8.14). */
 export interface Condition {
@@ -58,7 +58,7 @@ export function closedByUs(): MessagingError {
   return new MessagingError('CLOSED', 'the connection was closed by this program');
 }
 
-export function aborted(signal: AbortSignal, mayArrive: boolean): MessagingError {
+export function aborted(signal: AbortSignalLike, mayArrive: boolean): MessagingError {
   return new MessagingError('ABORTED', 'the operation was given up', { cause: signal.reason, details: { mayArrive } });
 }
 

@@ -1,4 +1,4 @@
-import type { OutgoingMessage } from '@torcello/messaging';
+import type { AbortSignalLike, OutgoingMessage } from '@torcello/messaging';
 import { aborted } from './errors.js';
 
 /** One message on its way: waiting in this process, sent, or done. */
@@ -10,10 +10,10 @@ export class PendingSend {
   #isDone = false;
   #resolve: () => void = () => undefined;
   #reject: (error: Error) => void = () => undefined;
-  readonly #signal: AbortSignal | undefined;
+  readonly #signal: AbortSignalLike | undefined;
   readonly #onAbort: (() => void) | undefined;
 
-  constructor(message: OutgoingMessage, signal: AbortSignal | undefined) {
+  constructor(message: OutgoingMessage, signal: AbortSignalLike | undefined) {
     this.message = message;
     this.settled = new Promise((resolve, reject) => {
       this.#resolve = resolve;

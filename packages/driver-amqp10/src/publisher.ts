@@ -1,4 +1,4 @@
-import type { OutgoingMessage } from '@torcello/messaging';
+import type { AbortSignalLike, OutgoingMessage } from '@torcello/messaging';
 import type { Engine } from './engine.js';
 import { driverLimits } from './limits.js';
 import { SenderLink } from './sender-link.js';
@@ -16,7 +16,7 @@ export class Publisher {
   publish(
     address: string,
     message: OutgoingMessage,
-    options: { readonly nodeCapabilities: readonly string[]; readonly signal: AbortSignal | undefined },
+    options: { readonly nodeCapabilities: readonly string[]; readonly signal: AbortSignalLike | undefined },
   ): Promise<void> {
     return this.#link(address, options.nodeCapabilities).send(message, options.signal);
   }

@@ -1,4 +1,4 @@
-import { MessagingError, type OutgoingMessage } from '@torcello/messaging';
+import { MessagingError, type AbortSignalLike, type OutgoingMessage } from '@torcello/messaging';
 import type { Delivery, EventContext, Sender, Session } from 'rhea';
 import type { Engine } from './engine.js';
 import { codeOf, conditionOf, linkError, lossOf, type Condition } from './errors.js';
@@ -64,7 +64,7 @@ export class SenderLink {
   }
 
   /** @throws as `DriverConnection.publish`. */
-  send(message: OutgoingMessage, signal: AbortSignal | undefined): Promise<void> {
+  send(message: OutgoingMessage, signal: AbortSignalLike | undefined): Promise<void> {
     const pending = new PendingSend(message, signal);
     this.#waiting.push(pending);
     this.#pump();

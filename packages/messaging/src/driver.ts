@@ -1,4 +1,5 @@
 import type { Clock, Logger, Network, Random } from '@torcello/platform';
+import type { AbortSignalLike } from './abort.js';
 import type { MessagingError } from './errors.js';
 import type { TransportUrl } from './transport-url.js';
 
@@ -54,7 +55,7 @@ export interface DriverConnection {
    * not have the right to.
    * @throws PRECONDITION_FAILED (link) when it exists with other properties; `details` names both sides.
    */
-  ensure(topology: Topology, signal?: AbortSignal): Promise<void>;
+  ensure(topology: Topology, signal?: AbortSignalLike): Promise<void>;
 
   /**
    * Hands one message to the broker. Resolves when the broker has taken responsibility for it; what that is worth says
@@ -63,7 +64,7 @@ export interface DriverConnection {
    *   NOT_CONFIRMED (message) when the broker refused it; TOO_LARGE; ACCESS_REFUSED; ABORTED and CONNECTION_LOST: then
    *   `details.mayArrive` tells whether the message may still arrive.
    */
-  publish(destination: Destination, message: OutgoingMessage, signal?: AbortSignal): Promise<void>;
+  publish(destination: Destination, message: OutgoingMessage, signal?: AbortSignalLike): Promise<void>;
 
   /** The oldest message that is there now, or undefined. @throws NOT_FOUND, ACCESS_REFUSED, RESOURCE_LOCKED (link). */
   get(source: Source): Promise<Delivery | undefined>;

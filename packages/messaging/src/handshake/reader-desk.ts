@@ -1,3 +1,4 @@
+import type { AbortSignalLike } from '../abort.js';
 import { Background, hexId, sleep } from '@torcello/platform';
 import type { Delivery } from '../driver.js';
 import { rpcClient, type RpcClient } from '../rpc/client.js';
@@ -51,7 +52,7 @@ export class ReaderDesk {
   }
 
   /** The letter that is there now. @throws what keeps the keeper from answering. */
-  async take(mailbox: string, signal: AbortSignal | undefined): Promise<Delivery | undefined> {
+  async take(mailbox: string, signal: AbortSignalLike | undefined): Promise<Delivery | undefined> {
     let found: (delivery: Delivery) => void = () => undefined;
     const first = new Promise<Delivery>((resolve) => (found = resolve));
     const reading = await this.#add(mailbox, (delivery) => {
@@ -175,7 +176,7 @@ export class ReaderDesk {
   /** "I am running": whoever hears it may call with letters. */
   async #announce(
     reading: Reading,
-    signal: AbortSignal = this.#stopping.signal,
+    signal: AbortSignalLike = this.#stopping.signal,
   ): Promise<{ readonly waiting: number }> {
     const { mailbox } = reading;
     try {

@@ -1,3 +1,4 @@
+import type { AbortSignalLike } from '../abort.js';
 import type {
   Capabilities,
   Consumer,
@@ -64,7 +65,7 @@ export class MemoryConnection implements DriverConnection {
     this.#broker.ensure(topology);
   }
 
-  async publish(destination: Destination, message: OutgoingMessage, signal?: AbortSignal): Promise<void> {
+  async publish(destination: Destination, message: OutgoingMessage, signal?: AbortSignalLike): Promise<void> {
     this.#check();
     if (message.body.length > this.capabilities.messageSizeBytesMax) {
       const details = { sizeBytes: message.body.length, sizeBytesMax: this.capabilities.messageSizeBytesMax };
@@ -147,7 +148,7 @@ export class MemoryConnection implements DriverConnection {
     if (this.#end !== undefined) throw lost({ mayArrive: false });
   }
 
-  async #unblocked(signal: AbortSignal | undefined): Promise<void> {
+  async #unblocked(signal: AbortSignalLike | undefined): Promise<void> {
     while (this.#broker.isBlocked) {
       if (signal?.aborted === true) throw aborted(signal);
       await new Promise<void>((resolve) => {
@@ -186,7 +187,7 @@ function lostReplies(cause: MessagingError): MessagingError {
   return new MessagingError('CONNECTION_LOST', 'the queue for answers was taken away', { cause });
 }
 
-function aborted(signal: AbortSignal): MessagingError {
+function aborted(signal: AbortSignalLike): MessagingError {
   const options = { cause: signal.reason, details: { mayArrive: false } };
   return new MessagingError('ABORTED', 'the publish was given up', options);
 }

@@ -1,3 +1,4 @@
+import type { AbortTrigger } from '../abort.js';
 import { IncomingProgress } from './incoming-progress.js';
 
 /**
@@ -16,7 +17,7 @@ export interface CallHandle<T, P = unknown> extends PromiseLike<T>, AsyncIterabl
 export interface CallHandleSetting<T, P> {
   readonly progress: IncomingProgress<P>;
   readonly result: Promise<T>;
-  readonly cancelling: AbortController;
+  readonly cancelling: AbortTrigger;
   readonly remainingMs: () => number;
 }
 

@@ -2,8 +2,8 @@ import { hexId } from '@torcello/platform';
 import type { OutgoingMessage } from '../driver.js';
 import { isMessagingError, MessagingError } from '../errors.js';
 import { limits } from '../limits.js';
+import { AbortTrigger, type AbortSignalLike } from '../abort.js';
 import { Deadline } from '../transport/deadline.js';
-import { ownController } from '../transport/own-signal.js';
 import type { Transport } from '../transport/transport.js';
 import { diagnostics, type CallEvent } from '../diagnostics.js';
 import { OpenCall, type CallHandle } from './call-handle.js';
@@ -36,7 +36,7 @@ export interface RpcClientOptions {
 }
 
 export interface CallOptions {
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignalLike;
   readonly timeoutMs?: number;
   /** Added to the client's own context. */
   readonly context?: Readonly<Record<string, unknown>>;
@@ -72,14 +72,14 @@ export interface RpcClient {
 
 /** A client for the methods that servers offer on a target. */
 export function rpcClient(transport: Transport, target: Target, options: RpcClientOptions = {}): RpcClient {
-  return new Client(transport, { target, options, closing: ownController() });
+  return new Client(transport, { target, options, closing: new AbortTrigger() });
 }
 
 interface ClientSetting {
   readonly target: Target;
   readonly options: RpcClientOptions;
   /** Shared with every client prepared from this one. */
-  readonly closing: AbortController;
+  readonly closing: AbortTrigger;
 }
 
 class Client implements RpcClient {
@@ -97,27 +97,25 @@ class Client implements RpcClient {
 
   open<T, P>(method: string, args: Arguments = {}, options: CallOptions = {}): CallHandle<T, P> {
     const { clock } = this.#transport;
-    const cancelling = ownController();
-    const signal =
-      options.signal === undefined ? cancelling.signal : AbortSignal.any([cancelling.signal, options.signal]);
+    const cancelling = new AbortTrigger();
     const progress = new IncomingProgress<P>();
     const steering = new Steering(this.#transport);
     progress.onAllow = (total) => steering.allow(total);
     const untilMs = clock.monotonicMs() + this.#timeoutMs(options);
     const remainingMs = (): number => Math.max(0, untilMs - clock.monotonicMs());
     const handle = { progress: progress as IncomingProgress<unknown>, steering };
-    const result = this.#call({ method, args, options: { ...options, signal }, handle }) as Promise<T>;
+    const result = this.#call({ method, args, options, handle, cancelling }) as Promise<T>;
     return new OpenCall<T, P>({ progress, result, cancelling, remainingMs });
   }
 
   async #call(calling: Calling): Promise<unknown> {
-    const { method, args, options, handle } = calling;
-    const { target, options: defaults } = this.#setting;
+    const { method, args, options, handle, cancelling } = calling;
+    const { target, options: defaults, closing } = this.#setting;
     if (target.fanout === true) throw new MessagingError('INVALID_TARGET', 'a call cannot go to every server');
     this.#check();
     const timeoutMs = this.#timeoutMs(options);
     if (timeoutMs <= 0) throw noTimeLeft(method);
-    using deadline = new Deadline(this.#transport.clock, timeoutMs, this.#ending(options.signal));
+    using deadline = new Deadline(this.#transport.clock, timeoutMs, closing, options.signal, cancelling);
     const pending = new PendingCall(this.#transport, { method, deadline, options: defaults, handle });
     const startMs = this.#transport.clock.monotonicMs();
     diagnostics.call(() => this.#event('start', method));
@@ -132,7 +130,8 @@ class Client implements RpcClient {
       diagnostics.call(() => ({ ...this.#event('end', method), durationMs: this.#sinceMs(startMs), error }));
       if (!isMessagingError(error, 'ABORTED')) throw error;
       handle?.steering.cancel(deadline.remainingMs);
-      throw this.#setting.closing.signal.aborted && options.signal?.aborted !== true ? closed() : error;
+      const isCallers = options.signal?.aborted === true || cancelling?.aborted === true;
+      throw closing.aborted && !isCallers ? closed() : error;
     }
   }
 
@@ -156,8 +155,9 @@ class Client implements RpcClient {
     this.#check();
     const isAtLeastOnce = (options.atLeastOnce ?? defaults.atLeastOnce ?? false) && target.fanout !== true;
     const message = this.#message(method, args, { ...options, isAtLeastOnce });
-    const signal = this.#ending(options.signal);
     const timeoutMs = options.timeoutMs ?? limits.operationTimeoutMs;
+    using ending = new Deadline(this.#transport.clock, Infinity, this.#setting.closing, options.signal);
+    const { signal } = ending;
     try {
       // Servers drop a repeat by its unique id, so a cast survives a reconnect.
       await this.#transport.publish(requestDestination(target), message, { signal, timeoutMs, resend: true });
@@ -184,15 +184,10 @@ class Client implements RpcClient {
 
   #check(): void {
     const { target, options, closing } = this.#setting;
-    if (closing.signal.aborted) throw closed();
+    if (closing.aborted) throw closed();
     if (this.canSendVersion(target.version)) return;
     const details = { version: target.version, versionCap: options.versionCap };
     throw new MessagingError('VERSION_CAPPED', `version ${target.version} is above ${options.versionCap}`, { details });
-  }
-
-  #ending(signal: AbortSignal | undefined): AbortSignal {
-    const closing = this.#setting.closing.signal;
-    return signal === undefined ? closing : AbortSignal.any([closing, signal]);
   }
 
   #message(method: string, args: Arguments, sending: Sending): OutgoingMessage {
@@ -221,6 +216,8 @@ interface Calling {
   readonly args: Arguments;
   readonly options: CallOptions;
   readonly handle?: PendingCallSetting['handle'];
+  /** Of a call with a handle. */
+  readonly cancelling?: AbortSignalLike;
 }
 
 interface Sending {

@@ -15,7 +15,9 @@ export class IncomingRequest {
   delivery: Delivery;
   isCancelled = false;
   readonly #clock: Clock;
-  readonly #controller = new AbortController();
+  /** Made when somebody asks for its signal. */
+  #controller: AbortController | undefined;
+  #abortReason: Error | undefined;
   readonly #timers = new Set<Timer>();
 
   /** @throws UNDECODABLE */
@@ -33,6 +35,8 @@ export class IncomingRequest {
   }
 
   get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#abortReason !== undefined) this.#controller.abort(this.#abortReason);
     return this.#controller.signal;
   }
 
@@ -52,9 +56,12 @@ export class IncomingRequest {
     const remainingMs = this.remainingMs;
     if (remainingMs !== undefined)
       this.#timers.add(this.#clock.after(remainingMs, () => this.abort('the caller waits no longer')));
+    const signalOf = (): AbortSignal => this.signal;
     return {
       context,
-      signal: this.#controller.signal,
+      get signal() {
+        return signalOf();
+      },
       isCast: reply === undefined,
       remainingMs: () => this.remainingMs,
       traceparent: this.traceparent,
@@ -76,7 +83,8 @@ export class IncomingRequest {
   }
 
   abort(why: string): void {
-    this.#controller.abort(new Error(why));
+    this.#abortReason ??= new Error(why);
+    this.#controller?.abort(this.#abortReason);
   }
 
   /** Its caller waits no longer, and wants no answer. */

@@ -1,7 +1,7 @@
 import { hexId, type Timer } from '@torcello/platform';
 import type { Destination, OutgoingMessage } from '../driver.js';
 import { isMessagingError, MessagingError } from '../errors.js';
-import { orAborted, type Deadline } from '../transport/deadline.js';
+import { abortedError, type Deadline } from '../transport/deadline.js';
 import type { Transport } from '../transport/transport.js';
 import type { Reply } from '../wire/reply.js';
 import type { RpcClientOptions } from './client.js';
@@ -28,6 +28,7 @@ export class PendingCall {
   #reject: (error: unknown) => void = () => undefined;
   #stage: 'connecting' | 'sending' | 'waiting' = 'connecting';
   #isTakenUp = false;
+  #isOver = false;
   #earlyResult: unknown = null;
   #silence: Timer | undefined;
 
@@ -55,18 +56,26 @@ export class PendingCall {
       this.#stage = 'sending';
       const sent = message(this.#replyAddress(messageId, queue));
       this.#setting.handle?.steering.begin(messageId);
+      deadline.signal.addEventListener('abort', this.#onAbort, { once: true });
       // A server may answer before the broker confirms: then the confirm is not waited for.
-      await Promise.race([this.#send(to, sent), this.#answer]);
-      this.#stage = 'waiting';
-      this.#watchSilence();
-      return await orAborted(this.#answer, deadline.signal);
+      this.#send(to, sent).then(this.#onSent, this.#reject);
+      return await this.#answer;
     } catch (error) {
       throw this.#explain(error);
     } finally {
+      this.#isOver = true;
       forget();
       this.#silence?.cancel();
     }
   }
+
+  readonly #onSent = (): void => {
+    if (this.#isOver) return;
+    this.#stage = 'waiting';
+    this.#watchSilence();
+  };
+
+  readonly #onAbort = (): void => this.#reject(abortedError(this.#setting.deadline.signal));
 
   #replyAddress(messageId: string, queue: string): ReplyAddress {
     const { options, handle } = this.#setting;

@@ -247,7 +247,7 @@ class Server implements Service {
     try {
       const method = findMethod(this.#setting.endpoints, request);
       const call = incoming.open(progress);
-      const work = (): Promise<unknown> => answerOf(method(request.args, call), progress, call.signal);
+      const work = (): Promise<unknown> => answerOf(method(request.args, call), progress, call);
       return { result: await runInScope(incoming.scope, work) };
     } catch (error) {
       hasFailed = true;

@@ -1,7 +1,7 @@
 import { hexId, type Timer } from '@torcello/platform';
 import type { OutgoingMessage } from '../driver.js';
 import { limits } from '../limits.js';
-import { ownController } from '../transport/own-signal.js';
+import { AbortTrigger } from '../abort.js';
 import type { Transport } from '../transport/transport.js';
 import { steeringId } from '../wire/reply.js';
 
@@ -96,7 +96,7 @@ export async function listenForSteering(
     onEnd: () => undefined,
   });
   try {
-    return { address: await transport.replies.address(ownController().signal), stop };
+    return { address: await transport.replies.address(new AbortTrigger()), stop };
   } catch (error) {
     transport.logger.warn('calls cannot be cancelled or tell progress: no reply address', { error });
     stop();

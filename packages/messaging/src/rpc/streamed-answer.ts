@@ -1,5 +1,6 @@
 import { limits } from '../limits.js';
 import { RemoteFailure } from './failure.js';
+import type { IncomingCall } from './endpoint.js';
 import type { ProgressSender } from './progress-sender.js';
 
 /**
@@ -9,7 +10,7 @@ import type { ProgressSender } from './progress-sender.js';
 export async function answerOf(
   returned: unknown,
   progress: ProgressSender | undefined,
-  signal: AbortSignal,
+  call: Pick<IncomingCall, 'signal'>,
 ): Promise<unknown> {
   const value = await returned;
   if (!isAsyncIterable(value)) return value;
@@ -22,7 +23,7 @@ export async function answerOf(
       const next = await iterator.next();
       if (next.done === true) return progress === undefined ? items : next.value;
       await take(next.value);
-      signal.throwIfAborted();
+      call.signal.throwIfAborted();
     }
   } catch (error) {
     await iterator.return?.();

@@ -1,3 +1,4 @@
+import type { AbortSignalLike } from '../abort.js';
 import { sleep, type Clock, type Logger, type Random } from '@torcello/platform';
 import type { DriverConnection } from '../driver.js';
 import { isMessagingError, MessagingError } from '../errors.js';
@@ -42,6 +43,11 @@ export class ConnectionKeeper {
     return this.#state;
   }
 
+  /** The standing connection, if there is one. */
+  get current(): DriverConnection | undefined {
+    return this.#current;
+  }
+
   /** The connection that was up last, also after its loss. */
   get latest(): DriverConnection | undefined {
     return this.#latest;
@@ -73,7 +79,7 @@ export class ConnectionKeeper {
   }
 
   /** The standing connection, or the next one. @throws ABORTED, CLOSED. */
-  async connection(signal?: AbortSignal): Promise<DriverConnection> {
+  async connection(signal?: AbortSignalLike): Promise<DriverConnection> {
     if (this.#current !== undefined) return this.#current;
     if (this.#state === 'closed') throw closedError();
     if (signal?.aborted === true) throw abortedError(signal);

@@ -1,30 +1,35 @@
 import type { Clock, Timer } from '@torcello/platform';
+import { AbortTrigger, type AbortSignalLike } from '../abort.js';
 import { isMessagingError, MessagingError } from '../errors.js';
 
 /**
- * The time that one operation has, joined with the caller's own signal. Everything that the operation waits for gets
+ * The time that one operation has, joined with the signals that may end it. Everything that the operation waits for gets
  * `signal`; whatever comes out of that goes through `translate`, which tells "too late" from "given up".
  */
 export class Deadline implements Disposable {
-  readonly signal: AbortSignal;
   readonly timeoutMs: number;
   readonly #clock: Clock;
   readonly #dueMs: number;
-  readonly #outer: AbortSignal | undefined;
-  readonly #controller = new AbortController();
+  readonly #outers: readonly (AbortSignalLike | undefined)[];
+  readonly #trigger = new AbortTrigger();
   readonly #timer: Timer | undefined;
   #isOver = false;
 
-  /** @param timeoutMs - Infinity: only the signal ends it. */
-  constructor(clock: Clock, timeoutMs: number, outer?: AbortSignal) {
+  /** @param timeoutMs - Infinity: only the signals end it. */
+  constructor(clock: Clock, timeoutMs: number, ...outers: readonly (AbortSignalLike | undefined)[]) {
     this.#clock = clock;
     this.timeoutMs = timeoutMs;
     this.#dueMs = clock.monotonicMs() + timeoutMs;
-    this.#outer = outer;
-    this.signal = this.#controller.signal;
-    if (outer?.aborted === true) this.#controller.abort(outer.reason);
-    outer?.addEventListener('abort', this.#onOuterAbort, { once: true });
+    this.#outers = outers;
+    for (const outer of outers) {
+      if (outer?.aborted === true) this.#trigger.abort(outer.reason);
+      outer?.addEventListener('abort', this.#onOuterAbort, { once: true });
+    }
     if (timeoutMs !== Infinity) this.#timer = clock.after(timeoutMs, () => this.#expire());
+  }
+
+  get signal(): AbortSignalLike {
+    return this.#trigger;
   }
 
   get isOver(): boolean {
@@ -43,26 +48,27 @@ export class Deadline implements Disposable {
     if (this.#isOver)
       return new MessagingError('TIMEOUT', `${doing} took longer than ${this.timeoutMs} ms`, { details });
     return new MessagingError('ABORTED', `${doing} was given up`, {
-      cause: this.#outer?.reason,
+      cause: this.#trigger.reason,
       details: error.details,
     });
   }
 
   [Symbol.dispose](): void {
     this.#timer?.cancel();
-    this.#outer?.removeEventListener('abort', this.#onOuterAbort);
+    for (const outer of this.#outers) outer?.removeEventListener('abort', this.#onOuterAbort);
   }
 
-  readonly #onOuterAbort = (): void => this.#controller.abort(this.#outer?.reason);
+  readonly #onOuterAbort = (): void =>
+    this.#trigger.abort(this.#outers.find((outer) => outer?.aborted === true)?.reason);
 
   #expire(): void {
     this.#isOver = true;
-    this.#controller.abort();
+    this.#trigger.abort();
   }
 }
 
 /** Rejects with ABORTED once the signal is aborted; for racing against work that takes no signal. */
-export function whenAborted(signal: AbortSignal): { readonly promise: Promise<never>; readonly stop: () => void } {
+export function whenAborted(signal: AbortSignalLike): { readonly promise: Promise<never>; readonly stop: () => void } {
   let stop = (): void => undefined;
   const promise = new Promise<never>((_, reject) => {
     const onAbort = (): void => reject(abortedError(signal));
@@ -75,7 +81,7 @@ export function whenAborted(signal: AbortSignal): { readonly promise: Promise<ne
 }
 
 /** Waits for `work` no longer than the signal allows. The work itself goes on. */
-export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+export async function orAborted<T>(work: Promise<T>, signal: AbortSignalLike): Promise<T> {
   const abort = whenAborted(signal);
   try {
     return await Promise.race([work, abort.promise]);
@@ -84,6 +90,6 @@ export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promi
   }
 }
 
-export function abortedError(signal: AbortSignal): MessagingError {
+export function abortedError(signal: AbortSignalLike): MessagingError {
   return new MessagingError('ABORTED', 'the operation was given up', { cause: signal.reason });
 }

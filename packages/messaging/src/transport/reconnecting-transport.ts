@@ -105,7 +105,7 @@ export class ReconnectingTransport implements Transport {
     using deadline = this.#deadline(options);
     let mayArrive = false;
     for (;;) {
-      const connection = await this.#connection(deadline, mayArrive, to);
+      const connection = this.#keeper.current ?? (await this.#connection(deadline, mayArrive, to));
       try {
         return await connection.publish(to, mayArrive ? { ...message, isRepeat: true } : message, deadline.signal);
       } catch (error) {

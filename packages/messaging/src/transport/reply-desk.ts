@@ -1,3 +1,4 @@
+import type { AbortSignalLike } from '../abort.js';
 import { hexId, type Logger, type Random } from '@torcello/platform';
 import type { DriverConnection, IncomingMessage } from '../driver.js';
 import { isMessagingError, type MessagingError } from '../errors.js';
@@ -21,7 +22,7 @@ export interface ReplyWaiter {
  */
 export class ReplyDesk {
   readonly #name: string;
-  readonly #connection: (signal: AbortSignal) => Promise<DriverConnection>;
+  readonly #connection: (signal: AbortSignalLike) => Promise<DriverConnection>;
   readonly #logger: Logger;
   readonly #waiters = new Map<string, ReplyWaiter>();
   #opening: Promise<string> | undefined;
@@ -30,7 +31,7 @@ export class ReplyDesk {
   constructor(options: {
     readonly random: Random;
     readonly logger: Logger;
-    readonly connection: (signal: AbortSignal) => Promise<DriverConnection>;
+    readonly connection: (signal: AbortSignalLike) => Promise<DriverConnection>;
   }) {
     this.#connection = options.connection;
     this.#name = `reply_${hexId(options.random)}`;
@@ -38,7 +39,7 @@ export class ReplyDesk {
   }
 
   /** Where answers are sent to; it is open when this resolves. @throws ABORTED, CLOSED, or what the driver says. */
-  async address(signal: AbortSignal): Promise<string> {
+  async address(signal: AbortSignalLike): Promise<string> {
     for (;;) {
       const connection = await this.#connection(signal);
       try {

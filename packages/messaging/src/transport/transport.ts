@@ -1,3 +1,4 @@
+import type { AbortSignalLike } from '../abort.js';
 import type { Clock, Logger, Network, Random } from '@torcello/platform';
 import type { Capabilities, Delivery, Destination, Driver, OutgoingMessage, Source, Topology } from '../driver.js';
 import type { MessagingError } from '../errors.js';
@@ -29,7 +30,7 @@ export interface TransportOptions {
 export type TransportState = 'connecting' | 'connected' | 'blocked' | 'closed';
 
 export interface OperationOptions {
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignalLike;
   /** For the whole operation, waiting for a connection included. Default 30 s. */
   readonly timeoutMs?: number;
 }

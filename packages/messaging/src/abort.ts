@@ -30,9 +30,8 @@ export class AbortTrigger implements AbortSignalLike {
     if (this.#isAborted) return;
     this.#isAborted = true;
     this.#reason = reason;
-    const listeners = this.#listeners;
+    for (const listener of this.#listeners ?? []) listener();
     this.#listeners = undefined;
-    for (const listener of listeners ?? []) listener();
   }
 
   addEventListener(_type: 'abort', listener: () => void): void {

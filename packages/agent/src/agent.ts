@@ -2,7 +2,6 @@ import type { JoinAnswer } from '@torcello/contracts/agent';
 import { isMessagingError, mailboxes, type Mailboxes, type Transport } from '@torcello/messaging';
 import { Background, sleep, type Clock, type Logger, type Service } from '@torcello/platform';
 import { createHash } from 'node:crypto';
-import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { AgentError } from './errors.js';
 import { sendHeartbeats } from './heartbeat.js';
@@ -16,6 +15,7 @@ import { OutputSpool } from './output.js';
 import { PlanRunner } from './plan-runner.js';
 import { ServerClock, type AskServerTime } from './server-clock.js';
 import { systemStepGroups, type StepGroups } from './step-groups.js';
+import { systemMachine, type StepMachine } from './step-machine.js';
 import { readBootId } from './processes.js';
 import { ProgressSender } from './progress.js';
 import { ResultSender } from './results.js';
@@ -45,6 +45,8 @@ export interface AgentOptions {
   readonly journalReserveBytes?: number;
   /** Default: control groups where this machine and user can make them. */
   readonly stepGroups?: StepGroups;
+  /** What steps run on. Default: this machine. */
+  readonly machine?: StepMachine;
   /** How long a step that asked for a restart of the machine waits for it. Default: the limit `rebootWaitMs`. */
   readonly rebootWaitMs?: number;
   /** The agent cannot go on and has to be stopped: the journal failed, or the broker lets it in no more. */
@@ -66,6 +68,7 @@ export class Agent implements Service {
   readonly #options: AgentOptions;
   readonly #stopping = new AbortController();
   readonly #background: Background;
+  readonly #machine: StepMachine;
   readonly #transports: Transport[] = [];
   #journal: Journal | undefined;
   #groups: StepGroups | undefined;
@@ -73,6 +76,7 @@ export class Agent implements Service {
 
   constructor(options: AgentOptions) {
     this.#options = options;
+    this.#machine = options.machine ?? systemMachine;
     this.#background = new Background((what, error) => this.#onFailure(what, error));
   }
 
@@ -88,7 +92,14 @@ export class Agent implements Service {
     const progress = new ProgressSender({ clock, logger, uplink });
     const runsFolder = path.join(dataFolder, 'runs');
     const clear = (planId: string): void => this.#background.run('clear', () => this.#clear(planId, output));
-    const output = new OutputSpool({ clock, logger, journal, uplink: this.#outputUplink(), onSent: clear });
+    const output = new OutputSpool({
+      clock,
+      logger,
+      journal,
+      machine: this.#machine,
+      uplink: this.#outputUplink(),
+      onSent: clear,
+    });
     const serverClock = new ServerClock(clock, this.#options.askServerTime);
     const runner = await this.#makeRunner({ journal, output, progress, results, serverClock });
     const facts = {
@@ -101,6 +112,7 @@ export class Agent implements Service {
       progress,
       notices,
       runsFolder,
+      machine: this.#machine,
       serverClock,
       onPlan: () => runner.look(),
       onEnding: (planId: string) => this.#background.run('plans', () => runner.end(planId)),
@@ -219,6 +231,7 @@ export class Agent implements Service {
     await groups.sweep();
     const tools = {
       clock,
+      machine: this.#machine,
       journal,
       output,
       progress,
@@ -251,7 +264,7 @@ export class Agent implements Service {
   async #clear(planId: string, output: OutputSpool): Promise<void> {
     const plan = this.#journal?.book.plan(planId);
     if (plan?.receiptAtMs === undefined || plan.isCleared || output.isPending(planId)) return;
-    await rm(path.join(this.#options.dataFolder, 'runs', planId), { recursive: true, force: true });
+    await this.#machine.removeFolder(path.join(this.#options.dataFolder, 'runs', planId));
     await this.#journal?.write({ type: 'cleared', planId }, { sync: false });
   }
 

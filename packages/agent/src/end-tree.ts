@@ -15,6 +15,17 @@ export interface StepTree {
   readonly group: string | undefined;
 }
 
+export interface TreeWorld {
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+/** `hasKilled`: not all ended when they were asked. `left`: so many could not be ended. */
+export interface TreeEnd {
+  readonly hasKilled: boolean;
+  readonly left: number;
+}
+
 const pollMs = 100;
 /** The wrapper writes down how its command ended, and gets so long for it. */
 const wrapperMs = 1_000;
@@ -26,11 +37,7 @@ const wrapperMs = 1_000;
  * environment all do not show is not found.
  * @param signal - gives up; the next agent goes on with it.
  */
-export async function endTree(
-  tree: StepTree,
-  graceMs: number,
-  world: { readonly clock: Clock; readonly signal: AbortSignal },
-): Promise<{ readonly hasKilled: boolean; readonly left: number }> {
+export async function endTree(tree: StepTree, graceMs: number, world: TreeWorld): Promise<TreeEnd> {
   const { clock, signal } = world;
   const killAtMs = clock.monotonicMs() + graceMs;
   const wrapperAtMs = killAtMs + wrapperMs;

@@ -1,6 +1,7 @@
 import { sleep, type Clock } from '@torcello/platform';
-import { readEvidence, type AttemptFiles } from './attempt.js';
-import { isAlive, type ProcessIdentity } from './processes.js';
+import type { AttemptFiles } from './attempt.js';
+import type { ProcessIdentity } from './processes.js';
+import type { StepMachine } from './step-machine.js';
 import type { AttemptEnd } from './step-policy.js';
 
 /** A running attempt: of a wrapper that this agent started (`exited`), or of one that an earlier agent left. */
@@ -20,14 +21,18 @@ const pollMs = 200;
  * running at its normal end is meant to stay.
  * @param signal - gives up waiting and leaves everything as it runs; the promise rejects with its reason.
  */
-export async function follow(attempt: RunningAttempt, clock: Clock, signal: AbortSignal): Promise<AttemptEnd> {
+export async function follow(
+  attempt: RunningAttempt,
+  { clock, machine }: { readonly clock: Clock; readonly machine: StepMachine },
+  signal: AbortSignal,
+): Promise<AttemptEnd> {
   const deadlineMs = clock.monotonicMs() + attempt.timeLeftMs;
   let hasExited = false;
   const exited = attempt.exited?.then(() => void (hasExited = true));
   for (;;) {
-    const isGone = hasExited || (exited === undefined && !(await isRunning(attempt)));
+    const isGone = hasExited || (exited === undefined && !(await isRunning(attempt, machine)));
     // Read after the look at the process: a status written in between must not be missed.
-    const evidence = await readEvidence(attempt.files);
+    const evidence = await machine.evidence(attempt.files);
     if (evidence.is === 'ended') return { how: 'exited', exitCode: evidence.exitCode, atMs: evidence.atMs };
     if (isGone) return { how: 'vanished' };
     if (attempt.cancelled.aborted) return { how: 'cancelled' };
@@ -38,8 +43,8 @@ export async function follow(attempt: RunningAttempt, clock: Clock, signal: Abor
   }
 }
 
-async function isRunning({ process: leader }: RunningAttempt): Promise<boolean> {
-  return leader !== undefined && (await isAlive(leader));
+async function isRunning({ process: leader }: RunningAttempt, machine: StepMachine): Promise<boolean> {
+  return leader !== undefined && (await machine.isAlive(leader));
 }
 
 async function pause(options: {

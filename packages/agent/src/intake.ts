@@ -7,7 +7,6 @@ import {
 } from '@torcello/contracts/agent';
 import type { Letter } from '@torcello/messaging';
 import type { Clock, Logger } from '@torcello/platform';
-import { access } from 'node:fs/promises';
 import path from 'node:path';
 import { JournalFullError } from './errors.js';
 import type { Journal } from './journal.js';
@@ -20,6 +19,7 @@ import type { ResultSender } from './results.js';
 import type { ServerClock } from './server-clock.js';
 import { ShapeError, fields, readJson, text } from './shape.js';
 import { lateBy } from './start-by.js';
+import type { StepMachine } from './step-machine.js';
 
 export interface IntakeOptions {
   readonly clock: Clock;
@@ -32,6 +32,7 @@ export interface IntakeOptions {
   readonly notices: Notices;
   readonly serverClock: ServerClock;
   readonly runsFolder: string;
+  readonly machine: StepMachine;
   /** A plan lies in the journal and waits for its turn. */
   readonly onPlan: () => void;
   /** The journal says that somebody wants this plan to end. */
@@ -197,11 +198,8 @@ export class Intake {
 
   /** Traces of a plan that the journal does not know: damage took its record, and it may have run. */
   async #lostEnd({ planId }: PlanHeader): Promise<End | undefined> {
-    const { journal, runsFolder } = this.#options;
-    const hasTraces = await access(path.join(runsFolder, planId)).then(
-      () => true,
-      () => false,
-    );
+    const { journal, runsFolder, machine } = this.#options;
+    const hasTraces = await machine.exists(path.join(runsFolder, planId));
     if (!hasTraces && !journal.book.isLost(planId)) return undefined;
     return { outcome: 'interrupted', reason: 'the journal of the agent was damaged; the plan may have run already' };
   }

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { createHash, type Hash } from 'node:crypto';
-import type { FileHandle } from 'node:fs/promises';
 import { promisify } from 'node:util';
+import type { OutputFile } from './step-machine.js';
 
 export interface OutputExcessOptions {
   readonly path: string;
@@ -43,7 +43,7 @@ export class OutputExcess {
   }
 
   /** Hashes what is new, and gives room back when there is enough of it. True: there is more to hash. */
-  async tend(file: FileHandle): Promise<boolean> {
+  async tend(file: OutputFile): Promise<boolean> {
     const { size } = await file.stat();
     await this.#readOn(file, Math.min(size, this.#position + tendBytes));
     const isBehind = this.#position < size;
@@ -52,13 +52,13 @@ export class OutputExcess {
   }
 
   /** Length and hash of everything that was written up to now. */
-  async end(file: FileHandle): Promise<{ readonly offset: number; readonly sha256: string | undefined }> {
+  async end(file: OutputFile): Promise<{ readonly offset: number; readonly sha256: string | undefined }> {
     await this.#readOn(file, (await file.stat()).size);
     const sha256 = this.#hash?.copy().digest('hex');
     return { offset: this.#position + this.#lostBytes, sha256 };
   }
 
-  async #readOn(file: FileHandle, to: number): Promise<void> {
+  async #readOn(file: OutputFile, to: number): Promise<void> {
     if (this.#hash === undefined) {
       this.#position = to;
       return;
@@ -73,7 +73,7 @@ export class OutputExcess {
     }
   }
 
-  async #free(file: FileHandle): Promise<void> {
+  async #free(file: OutputFile): Promise<void> {
     if (!this.#isRecorded) await this.#options.onLoss(this.#lostBytes);
     this.#isRecorded = true;
     if (await punchHole(this.#options.path, { from: this.#freedTo, to: this.#position })) {
@@ -89,7 +89,7 @@ export class OutputExcess {
 }
 
 /** SHA-256 of the first bytes of a file, hexadecimal; undefined when it has fewer. */
-export async function sha256Of(file: FileHandle, bytes: number): Promise<string | undefined> {
+export async function sha256Of(file: OutputFile, bytes: number): Promise<string | undefined> {
   const hash = createHash('sha256');
   const buffer = Buffer.allocUnsafe(Math.max(1, Math.min(readBytes, bytes)));
   for (let position = 0; position < bytes;) {

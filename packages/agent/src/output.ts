@@ -1,10 +1,9 @@
 import { limits, outputHeaders } from '@torcello/contracts/agent';
 import { sleep, type Clock, type Logger } from '@torcello/platform';
-import { open, type FileHandle } from 'node:fs/promises';
-import { systemCode } from './errors.js';
 import { OutputExcess, sha256Of } from './output-excess.js';
 import type { Journal } from './journal.js';
 import { announce } from './points.js';
+import type { OutputFile, StepMachine } from './step-machine.js';
 import type { Uplink } from './uplink.js';
 import { Wake } from './wake.js';
 
@@ -39,6 +38,7 @@ export interface OutputOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly journal: Journal;
+  readonly machine: StepMachine;
   /** Gives the way up; called when there is the first output to send, so that an idle agent holds no connection for it. */
   readonly uplink: () => Promise<Uplink>;
   /** Called when the last byte of a step that has ended is with the broker. */
@@ -131,7 +131,7 @@ export class OutputSpool {
   async #round(): Promise<boolean> {
     let isMore = false;
     for (const [key, stream] of this.#streams) {
-      const file = await open(stream.file, 'r+').catch(undefinedWhenAbsent);
+      const file = await this.#options.machine.openOutput(stream.file);
       try {
         if (await this.#step(key, stream, file)) isMore = true;
       } finally {
@@ -141,7 +141,7 @@ export class OutputSpool {
     return isMore;
   }
 
-  async #step(key: string, stream: Stream, file: FileHandle | undefined): Promise<boolean> {
+  async #step(key: string, stream: Stream, file: OutputFile | undefined): Promise<boolean> {
     // Asked before reading: what was written before the end is all read then.
     const { hasEnded } = stream;
     const isBehind = file !== undefined && (await this.#tendExcess(stream, file));
@@ -173,7 +173,7 @@ export class OutputSpool {
     await journal.write({ type: 'outputSent', planId, step: index, offset: end, isLast: false }, { sync: false });
   }
 
-  async #endOf(stream: Stream, file: FileHandle | undefined): Promise<OutputEnd> {
+  async #endOf(stream: Stream, file: OutputFile | undefined): Promise<OutputEnd> {
     if (file === undefined) return { offset: stream.sentBytes, sha256: undefined };
     if (stream.excess !== undefined) return await stream.excess.end(file);
     return { offset: stream.sentBytes, sha256: await sha256Of(file, stream.sentBytes) };
@@ -194,7 +194,7 @@ export class OutputSpool {
     if (!this.isPending(planId)) this.#options.onSent(planId);
   }
 
-  async #read(stream: Stream, file: FileHandle): Promise<Buffer> {
+  async #read(stream: Stream, file: OutputFile): Promise<Buffer> {
     const { sentBytes, sendingEnd } = stream;
     const wanted = sendingEnd > sentBytes ? sendingEnd - sentBytes : chunkBytesMax;
     const length = Math.min(wanted, this.#runBytesMax - sentBytes);
@@ -203,7 +203,7 @@ export class OutputSpool {
     return buffer.subarray(0, bytesRead);
   }
 
-  async #tendExcess(stream: Stream, file: FileHandle): Promise<boolean> {
+  async #tendExcess(stream: Stream, file: OutputFile): Promise<boolean> {
     const { size } = await file.stat();
     const { planId, index } = stream;
     const { journal } = this.#options;
@@ -247,9 +247,4 @@ export class OutputSpool {
 
 function keyOf(planId: string, index: number): string {
   return `${planId}/${index}`;
-}
-
-function undefinedWhenAbsent(error: unknown): undefined {
-  if (systemCode(error) === 'ENOENT') return undefined;
-  throw error;
 }

@@ -1,7 +1,6 @@
 import type { Outcome, PlanPayload, ResultMessage, StepResult } from '@torcello/contracts/agent';
 import { sleep, type Logger } from '@torcello/platform';
 import type { KnownPlan } from './book.js';
-import { removeWhenEmpty } from './lay-files.js';
 import { agentLimits } from './limits.js';
 import type { ServerClock } from './server-clock.js';
 import { payloadOfStored } from './letters.js';
@@ -196,7 +195,9 @@ export class PlanRunner {
   /** After a destroy nothing of the application is left, not even its empty folder. */
   async #tidy(payload: PlanPayload): Promise<void> {
     try {
-      await removeWhenEmpty(applicationFolder(this.#options.tools.applicationsFolder, payload));
+      await this.#options.tools.machine.removeWhenEmpty(
+        applicationFolder(this.#options.tools.applicationsFolder, payload),
+      );
     } catch (error) {
       this.#options.logger.warn('the folder of the application stays', { planId: payload.planId, error });
     }

@@ -1,27 +1,27 @@
 import type { PlanPayload, PlanStep, StepResult } from '@torcello/contracts/agent';
 import { sleep, type Clock } from '@torcello/platform';
-import { access, appendFile, mkdir, stat } from 'node:fs/promises';
 import { constants } from 'node:os';
 import path from 'node:path';
-import { attemptFiles, readEvidence, startCommand, voidAttempt, type AttemptFiles } from './attempt.js';
+import { attemptFiles, type AttemptFiles } from './attempt.js';
 import type { StepState } from './book.js';
 import type { EndingRecord, Purpose } from './records.js';
-import { endTree, type StepTree } from './end-tree.js';
+import type { StepTree, TreeEnd } from './end-tree.js';
 import type { StepGroups } from './step-groups.js';
 import { agentLimits } from './limits.js';
 import { folderName, PathRefused } from './confined-path.js';
 import { systemCode } from './errors.js';
 import { follow, type RunningAttempt } from './follow.js';
 import type { Journal } from './journal.js';
-import { layFiles } from './lay-files.js';
 import type { OutputSpool } from './output.js';
 import { announce } from './points.js';
 import type { ProgressSender } from './progress.js';
+import { localProgram, type StepMachine } from './step-machine.js';
 import { afterAttempt, type AttemptEnd, type Next } from './step-policy.js';
 
 /** What running steps needs of the machine and of the rest of the agent. */
 export interface StepTools {
   readonly clock: Clock;
+  readonly machine: StepMachine;
   readonly journal: Journal;
   readonly output: OutputSpool;
   readonly progress: ProgressSender;
@@ -106,30 +106,30 @@ export class StepRunner {
     if (state.rebootingAtMs !== undefined) return { do: 'awaitReboot' };
     if (step.command === undefined) return { do: 'attempt', purpose: 'run' };
     const files = this.#files(state);
-    const evidence = await readEvidence(files);
+    const evidence = await this.#tools.machine.evidence(files);
     if (evidence.is === 'void') return { do: 'attempt', purpose: state.purpose };
     const isSameBoot = this.#isSameBoot(state);
     // Without a claim nothing started, if the files are those that were there: a reboot may have taken the newest.
-    if (isSameBoot && evidence.is === 'unclaimed' && (await voidAttempt(files))) {
+    if (isSameBoot && evidence.is === 'unclaimed' && (await this.#tools.machine.voidAttempt(files))) {
       return { do: 'attempt', purpose: state.purpose };
     }
     this.#followOutput(files);
-    const end = isSameBoot ? await this.#adopt(files, state) : await endBeforeReboot(files);
+    const end = isSameBoot ? await this.#adopt(files, state) : await this.#endBeforeReboot(files);
     return await this.#after(state, end);
   }
 
   async #adopt(files: AttemptFiles, state: StepState): Promise<AttemptEnd> {
     if (state.isTimedOut) return { how: 'timedOut' };
     const attempt = this.#running(files, { process: await this.#claimant(files), state });
-    return await follow(attempt, this.#tools.clock, this.#signal);
+    return await follow(attempt, this.#tools, this.#signal);
   }
 
   /** Whose attempt it is; a claim that is half written is read again for a moment. */
   async #claimant(files: AttemptFiles): Promise<RunningAttempt['process']> {
-    const { clock } = this.#tools;
+    const { clock, machine } = this.#tools;
     const deadlineMs = clock.monotonicMs() + halfClaimWaitMs;
     for (;;) {
-      const evidence = await readEvidence(files);
+      const evidence = await machine.evidence(files);
       if (evidence.is !== 'claimed') return undefined;
       if (evidence.process !== undefined || clock.monotonicMs() > deadlineMs) return evidence.process;
       await sleep(clock, 20, this.#signal);
@@ -150,7 +150,7 @@ export class StepRunner {
     announce('stepStarting', { planId, step: step.name });
     progress.step('stepStarted', this.#place);
     const folder = await this.#applicationFolder();
-    if (purpose === 'run') await layFiles(folder, step.files);
+    if (purpose === 'run') await this.#tools.machine.layFiles(folder, step.files);
     if (words === undefined) return { do: 'end', outcome: 'succeeded', exitCode: null };
     if (this.#cancellation() !== undefined) return { do: 'attempt', purpose };
     return await this.#command(words, folder);
@@ -161,8 +161,9 @@ export class StepRunner {
     if (state === undefined) throw new TypeError('an attempt runs without its record');
     const files = this.#files(state);
     const env = stepEnvironment(this.#tools, this.#place, folder);
-    const started = await startCommand(files, {
-      words: await localProgram(words, folder),
+    const { machine } = this.#tools;
+    const started = await machine.start(files, {
+      words: await localProgram(machine, words, folder),
       folder,
       env,
       group: state.group,
@@ -170,7 +171,7 @@ export class StepRunner {
     announce('stepStarted', { planId: this.#place.payload.planId, step: this.#place.step.name });
     this.#followOutput(files);
     const attempt = this.#running(files, { ...started, state });
-    return await this.#after(state, await follow(attempt, this.#tools.clock, this.#signal));
+    return await this.#after(state, await follow(attempt, this.#tools, this.#signal));
   }
 
   async #after(state: StepState, end: AttemptEnd): Promise<Next> {
@@ -192,14 +193,14 @@ export class StepRunner {
   async #stop(state: StepState, ending: EndingRecord): Promise<Next> {
     const goneMs = Math.max(0, this.#tools.clock.now() - ending.atMs);
     const { hasKilled, left } = await this.#endTree(state, Math.max(0, ending.graceMs - goneMs));
-    const evidence = await readEvidence(this.#files(state));
+    const evidence = await this.#tools.machine.evidence(this.#files(state));
     const reason = left === 0 ? {} : { reason: `cancelled, but ${left} of its processes could not be ended` };
     const end = { do: 'end', outcome: 'cancelled', ...reason } as const;
     if (evidence.is === 'ended') return { ...end, exitCode: evidence.exitCode, atMs: evidence.atMs };
     return { ...end, exitCode: null, ...(hasKilled ? { signal: 'SIGKILL' } : {}) };
   }
 
-  async #endTree(state: StepState, graceMs: number): ReturnType<typeof endTree> {
+  async #endTree(state: StepState, graceMs: number): Promise<TreeEnd> {
     if (!this.#isSameBoot(state)) return { hasKilled: false, left: 0 };
     const { payload, step } = this.#place;
     // The folder tells one agent of a machine from another.
@@ -210,12 +211,13 @@ export class StepRunner {
       marks: [`TORCELLO_PLAN=${payload.planId}`, `TORCELLO_STEP=${step.name}`, `TORCELLO_FOLDER=${folder}`],
       group: state.group,
     };
-    return await endTree(tree, graceMs, { clock: this.#tools.clock, signal: this.#signal });
+    const { clock, machine } = this.#tools;
+    return await machine.endTree(tree, graceMs, { clock, signal: this.#signal });
   }
 
   /** The wrapper of an attempt, when it may still be there. */
   async #leader(state: StepState): Promise<StepTree['leader']> {
-    const evidence = await readEvidence(this.#files(state));
+    const evidence = await this.#tools.machine.evidence(this.#files(state));
     return evidence.is === 'claimed' ? evidence.process : undefined;
   }
 
@@ -229,7 +231,7 @@ export class StepRunner {
       await journal.write({ type: 'rebooting', planId, step: this.#place.index, atMs: clock.now() });
       announce('rebooting', { planId, step: this.#place.step.name });
     }
-    const evidence = await readEvidence(this.#files(state));
+    const evidence = await this.#tools.machine.evidence(this.#files(state));
     const exitCode = evidence.is === 'ended' ? evidence.exitCode : null;
     const reboots = [...(journal.book.plan(planId)?.steps.values() ?? [])].filter(
       (step) => step.rebootingAtMs !== undefined,
@@ -283,8 +285,7 @@ export class StepRunner {
 
   async #noteInOutput(files: AttemptFiles, line: string): Promise<void> {
     try {
-      await mkdir(files.folder, { recursive: true, mode: 0o700 });
-      await appendFile(files.output, `torcello: ${line}\n`);
+      await this.#tools.machine.note(files, `torcello: ${line}\n`);
       this.#followOutput(files);
     } catch (error) {
       // The same trouble may stand in the way of this file; the result carries the line as its reason.
@@ -325,16 +326,13 @@ export class StepRunner {
 
   async #outputBytes(): Promise<number> {
     const { planId } = this.#place.payload;
-    const size = await stat(path.join(this.#stepFolder, 'output')).then(
-      (facts) => facts.size,
-      () => 0,
-    );
+    const size = await this.#tools.machine.size(path.join(this.#stepFolder, 'output'));
     return size + this.#tools.output.lostBytes(planId, this.#place.index);
   }
 
   async #applicationFolder(): Promise<string> {
     const folder = applicationFolder(this.#tools.applicationsFolder, this.#place.payload);
-    await mkdir(folder, { recursive: true, mode: 0o755 });
+    await this.#tools.machine.makeFolder(folder, 0o755);
     return folder;
   }
 
@@ -344,6 +342,13 @@ export class StepRunner {
 
   #files(state: StepState): AttemptFiles {
     return attemptFiles(this.#stepFolder, state.attempt);
+  }
+
+  async #endBeforeReboot(files: AttemptFiles): Promise<AttemptEnd> {
+    const evidence = await this.#tools.machine.evidence(files);
+    return evidence.is === 'ended'
+      ? { how: 'exited', exitCode: evidence.exitCode, atMs: evidence.atMs }
+      : { how: 'vanished' };
   }
 
   #isSameBoot(state: StepState): boolean {
@@ -367,13 +372,6 @@ export function applicationFolder(applications: string, payload: PlanPayload): s
   return path.join(applications, folderName(payload.environment.name, payload.service.id));
 }
 
-async function endBeforeReboot(files: AttemptFiles): Promise<AttemptEnd> {
-  const evidence = await readEvidence(files);
-  return evidence.is === 'ended'
-    ? { how: 'exited', exitCode: evidence.exitCode, atMs: evidence.atMs }
-    : { how: 'vanished' };
-}
-
 function stepEnvironment(tools: StepTools, place: StepPlace, folder: string): Readonly<Record<string, string>> {
   const { payload, step } = place;
   return {
@@ -388,17 +386,6 @@ function stepEnvironment(tools: StepTools, place: StepPlace, folder: string): Re
     TORCELLO_STEP: step.name,
     TORCELLO_FOLDER: folder,
   };
-}
-
-/** A program without a slash is taken from the application's folder when it is there, else found by PATH. */
-async function localProgram(words: readonly string[], folder: string): Promise<readonly string[]> {
-  const [program = '', ...rest] = words;
-  if (program.includes('/')) return words;
-  const isLocal = await access(path.join(folder, program)).then(
-    () => true,
-    () => false,
-  );
-  return isLocal ? [`./${program}`, ...rest] : words;
 }
 
 /** A shell reports a command that a signal ended as 128 and the signal's number. */

@@ -11,6 +11,7 @@ import { Notices } from '../src/notices.js';
 import { ProgressSender } from '../src/progress.js';
 import { ResultSender } from '../src/results.js';
 import { ServerClock } from '../src/server-clock.js';
+import { systemMachine } from '../src/step-machine.js';
 import { PlanKeys, deploymentId, headerOf, machineId, mailbox, payloadOf, planIdOf } from './support/control.js';
 import { temporaryFolder } from './support/folder.js';
 
@@ -28,6 +29,7 @@ async function makeIntake(folder: string): Promise<{ readonly intake: Intake; re
     results: new ResultSender(world),
     progress: new ProgressSender(world),
     notices: new Notices(systemClock),
+    machine: systemMachine,
     runsFolder: path.join(folder, 'runs'),
     serverClock: new ServerClock(systemClock, undefined),
     onPlan: () => undefined,

@@ -11,7 +11,7 @@ import type { JournalRecord } from '../src/records.js';
 import { deploymentId, planIdOf } from './support/control.js';
 import { eventually, textOf } from './support/eventually.js';
 import { Fixture } from './support/fixture.js';
-import { SimulatedDisk } from './support/simulated-disk.js';
+import { SimulatedDisk } from '@torcello/agent/testing';
 
 const received = (number: number): JournalRecord => ({
   type: 'received',

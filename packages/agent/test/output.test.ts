@@ -8,6 +8,7 @@ import { outputHeaders } from '@torcello/contracts/agent';
 import { silentLogger, systemClock } from '@torcello/platform';
 import { Journal } from '../src/journal.js';
 import { OutputSpool, type OutputOptions } from '../src/output.js';
+import { systemMachine } from '../src/step-machine.js';
 import type { UplinkMessage } from '../src/uplink.js';
 import { deploymentId, planIdOf } from './support/control.js';
 
@@ -52,6 +53,7 @@ class Bench implements AsyncDisposable {
       clock: systemClock,
       logger: silentLogger,
       journal: this.journal,
+      machine: systemMachine,
       uplink: async () => async (message) => this.#take(message),
       onSent: () => stop.abort(),
       ...limits,

@@ -4,7 +4,7 @@ import { seededRandom } from '@torcello/platform/testing';
 import { Journal } from '../src/journal.js';
 import type { JournalRecord } from '../src/records.js';
 import { deploymentId, planIdOf } from './support/control.js';
-import { PowerLost, SimulatedDisk } from './support/simulated-disk.js';
+import { PowerLost, SimulatedDisk } from '@torcello/agent/testing';
 
 /** How many seeds; a failing one is named and can be given alone. */
 const firstSeed = Number(process.env['TORCELLO_SEED'] ?? 1);

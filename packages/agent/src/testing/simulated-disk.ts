@@ -1,5 +1,5 @@
 import path from 'node:path';
-import type { JournalDisk, JournalFile } from '../../src/journal-disk.js';
+import type { JournalDisk, JournalFile } from '../journal-disk.js';
 
 const sectorBytes = 512;
 

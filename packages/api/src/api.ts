@@ -4,6 +4,7 @@ import type { Transport } from '@torcello/messaging';
 import type { Clock, Logger, Random } from '@torcello/platform';
 import type { Context } from './context.js';
 import { openStore } from './database/store.js';
+import type { Store } from './database/store.js';
 import { Appends } from './deployments/appends.js';
 import { Claims } from './deployments/claims.js';
 import { FoldedDeployments } from './deployments/folded.js';
@@ -23,6 +24,7 @@ import type { Carrier } from './messaging/carrier.js';
 import { Notices } from './notices.js';
 import { Catalog } from './packages/catalog.js';
 import { createServer } from './routes/server.js';
+import type { ApiServices } from './routes/api-services.js';
 import { openSecrets } from './secrets.js';
 import type { Secrets } from './secrets.js';
 import { Timers } from './timers/timers.js';
@@ -30,6 +32,10 @@ import { WatchHub } from './watch/hub.js';
 
 export interface ApiOptions {
   readonly dataDirectory: string;
+  /** Default: the one in the data folder. */
+  readonly store?: Store;
+  /** Makes the HTTP server of what the routes need. Default: all of them. */
+  readonly makeServer?: (services: ApiServices) => Promise<FastifyInstance>;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -100,7 +106,7 @@ export class Api {
   /** Opens the data folder and makes everything that needs no broker. @throws StartError. */
   static async open(options: ApiOptions): Promise<Api> {
     const { clock, random, logger, dataDirectory } = options;
-    const store = await openStore(dataDirectory);
+    const store = options.store ?? (await openStore(dataDirectory));
     const secrets = openSecrets(dataDirectory, random);
     const context: Context = { store, clock, random, logger, notices: new Notices() };
     const address = { url: options.publicUrl ?? '' };
@@ -109,7 +115,7 @@ export class Api {
     await parts.claims.restore();
     parts.timers.start();
     const isBrokerUp = (): boolean => isUp(link.transport);
-    const server = await createServer({
+    const server = await (options.makeServer ?? createServer)({
       context,
       secrets,
       ...parts,

@@ -46,9 +46,14 @@ export class Store {
  */
 export async function openStore(dataDirectory: string): Promise<Store> {
   const file = path.join(dataDirectory, 'torcello.sqlite');
-  const db: Db = new Kysely<Tables>({ dialect: sqliteDialect(openExclusively(file)) });
+  return openStoreOn(openExclusively(file), file);
+}
+
+/** The store on a database that is open already. `name` is what it is called in errors. @throws StartError DATA_NEWER. */
+export async function openStoreOn(database: SqliteDatabase, name: string): Promise<Store> {
+  const db: Db = new Kysely<Tables>({ dialect: sqliteDialect(database) });
   try {
-    await migrate(db, file);
+    await migrate(db, name);
   } catch (error) {
     await db.destroy();
     throw error;

@@ -9,6 +9,8 @@ export interface Resources {
   memoryBytes(): number;
 }
 
+const diskReason = 'low on disk';
+
 /**
  * Watches free space and memory. Below the reserve publishes are refused, while acknowledgements, which need the reserve,
  * go on.
@@ -22,6 +24,7 @@ export class Alarms {
   #reason: string | undefined;
   #timer: Timer | undefined;
   #isStopped = false;
+  #writtenBytes = 0;
 
   constructor(options: {
     readonly clock: Clock;
@@ -62,9 +65,25 @@ export class Alarms {
     this.#timer?.cancel();
   }
 
+  /** So much was written: enough of it is looked at before the next turn comes. */
+  wrote(bytes: number): void {
+    this.#writtenBytes += bytes;
+    if (this.#writtenBytes < this.#limits.diskFreeBytesMin / 16 + this.#limits.uncommittedBytesMax / 4) return;
+    this.#writtenBytes = 0;
+    this.look().catch((error: unknown) => this.#logger.error('free space could not be read', { error }));
+  }
+
+  /** A write found no room, whatever the figures say. Holds until the next look. */
+  diskIsFull(): void {
+    this.#change(diskReason);
+  }
+
   /** Looks now. */
   async look(): Promise<void> {
-    const reason = this.#judge(await this.#resources.diskFreeBytes(), this.#resources.memoryBytes());
+    this.#change(this.#judge(await this.#resources.diskFreeBytes(), this.#resources.memoryBytes()));
+  }
+
+  #change(reason: string | undefined): void {
     if (reason === this.#reason || this.#isStopped) return;
     this.#reason = reason;
     if (reason === undefined) this.#logger.info('publishes are taken again');
@@ -74,7 +93,7 @@ export class Alarms {
 
   #judge(diskFreeBytes: number | undefined, memoryBytes: number): string | undefined {
     const { diskFreeBytesMin, memoryBytesMax } = this.#limits;
-    if (diskFreeBytes !== undefined && diskFreeBytes < diskFreeBytesMin) return 'low on disk';
+    if (diskFreeBytes !== undefined && diskFreeBytes < diskFreeBytesMin) return diskReason;
     return memoryBytes > memoryBytesMax ? 'low on memory' : undefined;
   }
 }

@@ -1,9 +1,8 @@
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
-import process from 'node:process';
 import type { Duplex } from 'node:stream';
 import { silentLogger, systemClock, systemRandom } from '@torcello/platform';
-import type { Clock, HostPort, Logger, Random } from '@torcello/platform';
+import type { Clock, HostPort, Logger, Random, Timer } from '@torcello/platform';
 import { everything, Users } from './access/users.js';
 import type { User } from './access/users.js';
 import { Alarms } from './alarms.js';
@@ -13,12 +12,15 @@ import type { BrokerCore, Permit } from './broker-core.js';
 import { Connection } from './connection.js';
 import type { Admission, ConnectionAbout } from './connection.js';
 import { DirectReplies } from './direct-replies.js';
+import type { DiskReserve } from './disk-reserve.js';
 import { Flusher } from './flusher.js';
 import { defaultLimits } from './limits.js';
 import type { BrokerLimits } from './limits.js';
+import { Pager } from './pager.js';
+import { neededMemoryBytes } from './process-memory.js';
 import { recoverFrom } from './recovery.js';
 import { CommitLog } from './store/commit-log.js';
-import type { MessageStore } from './store/message-store.js';
+import type { MessagePlace, MessageStore } from './store/message-store.js';
 import { recordKey, recordKinds } from './topology-records.js';
 import { Vhost } from './vhost.js';
 
@@ -41,6 +43,8 @@ export interface BrokerOptions {
   readonly limits?: Partial<BrokerLimits>;
   /** Free space of the data folder, in bytes. Default: not watched. */
   readonly diskFreeBytes?: () => number;
+  /** Room kept aside for acknowledgements on a full disk. Default none. */
+  readonly diskReserve?: DiskReserve;
   /**
    * Called once when the store failed. Nothing is confirmed any more, and the process should end: what the disk holds is
    * known only after a new start. Default: throws, which ends the process.
@@ -93,18 +97,23 @@ class RunningBroker implements Broker, BrokerCore, Admission {
   readonly logger: Logger;
   readonly limits: BrokerLimits;
   readonly log: CommitLog;
+  readonly pager: Pager;
   readonly users: Users;
   readonly vhosts: Map<string, Vhost> = new Map();
   readonly permits: ReadonlySet<Permit>;
   readonly flusher: Flusher = new Flusher();
   readonly directReplies: DirectReplies;
   readonly #store: MessageStore;
+  readonly #onFatal: ((error: unknown) => void) | undefined;
+  readonly #diskReserve: DiskReserve | undefined;
   readonly #alarms: Alarms;
   readonly #connections = new Set<Connection>();
   readonly #servers = new Set<Server>();
   readonly #counted = new Set<Connection>();
   readonly #perUser = new Map<string, number>();
   #queueNumberLast = 0;
+  #waitingForRoom: { readonly timer: Timer; readonly goOn: () => void } | undefined;
+  #onNoRoom: (() => void) | undefined;
   #stopping: Promise<void> | undefined;
   #onEmpty: (() => void) | undefined;
 
@@ -115,7 +124,14 @@ class RunningBroker implements Broker, BrokerCore, Admission {
     this.limits = { ...defaultLimits, ...options.limits };
     this.permits = new Set(options.permits);
     this.#store = options.store;
-    this.log = new CommitLog(options.store, (error) => this.#fail(error, options.onFatal));
+    this.#onFatal = options.onFatal;
+    this.#diskReserve = options.diskReserve;
+    this.log = new CommitLog(options.store, {
+      onFailure: (error) => this.#fail(error),
+      onFull: (goOn) => this.#makeRoom(goOn),
+      onCommitted: (bytes) => this.#alarms.wrote(bytes),
+    });
+    this.pager = new Pager(this.log, this.limits.residentMessageBytesMax);
     this.users = new Users(this.log, this.random);
     this.directReplies = new DirectReplies(this.random);
     this.#alarms = new Alarms({
@@ -125,6 +141,7 @@ class RunningBroker implements Broker, BrokerCore, Admission {
       resources: resourcesOf(options),
       onChange: (reason) => {
         for (const connection of this.#connections) connection.tellBlocked(reason);
+        if (reason === undefined) this.#takeReserve();
       },
     });
   }
@@ -148,6 +165,7 @@ class RunningBroker implements Broker, BrokerCore, Admission {
     for (const user of options.users ?? []) await this.#addFirstUser(user);
     await this.log.flushed();
     await this.#alarms.start();
+    if (this.blockedReason === undefined) this.#takeReserve();
   }
 
   accept(stream: Duplex, address = 'pipe'): void {
@@ -249,14 +267,57 @@ class RunningBroker implements Broker, BrokerCore, Admission {
     await empty;
     await Promise.all(closing);
     for (const vhost of this.vhosts.values()) vhost.stopTimers();
-    if (!this.log.hasFailed) await this.log.flushed();
+    if (!this.log.hasFailed) await this.#lastCommit();
     await this.#store.close();
   }
 
-  #fail(error: unknown, onFatal: ((error: unknown) => void) | undefined): void {
+  #lastCommit(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onNoRoom = resolve;
+      this.log.whenDurable(this.log.ticketOfLast, resolve);
+      this.#waitingForRoom?.timer.cancel();
+      this.#waitingForRoom?.goOn();
+    });
+  }
+
+  #fail(error: unknown): void {
     this.logger.error('the store failed; nothing is confirmed any more', { error });
-    if (onFatal === undefined) throw error;
-    onFatal(error);
+    if (this.#onFatal === undefined) throw error;
+    this.#onFatal(error);
+  }
+
+  /** A message that is not what was written is never served: the broker ends. */
+  #read(place: MessagePlace): Buffer | undefined {
+    try {
+      return this.#store.read(place);
+    } catch (error) {
+      this.#fail(error);
+      throw error;
+    }
+  }
+
+  /** The disk is full: publishes stop, and what must be written gets the reserve, or waits. */
+  #makeRoom(goOn: (() => void) | undefined): void {
+    this.#alarms.diskIsFull();
+    if (goOn === undefined) return;
+    if (this.#diskReserve?.release() === true) return goOn();
+    if (this.#stopping !== undefined) return this.#giveUpRoom();
+    const timer = this.clock.after(this.limits.fullDiskRetryMs, goOn);
+    this.#waitingForRoom = { timer, goOn };
+  }
+
+  /** The broker stops on a full disk: what waits for room was promised to nobody, and is as if it had not happened. */
+  #giveUpRoom(): void {
+    this.logger.warn('the disk is full: acknowledgements that found no room are forgotten');
+    this.#onNoRoom?.();
+  }
+
+  #takeReserve(): void {
+    try {
+      this.#diskReserve?.take();
+    } catch (error) {
+      this.logger.warn('there is no room for the reserve of acknowledgements', { error });
+    }
   }
 
   #isTooManyBeforeLogin(address: string): boolean {
@@ -278,6 +339,8 @@ class RunningBroker implements Broker, BrokerCore, Admission {
       random: this.random,
       logger: this.logger,
       log: this.log,
+      pager: this.pager,
+      read: (place) => this.#read(place),
       limits: this.limits,
       permitsTransientQueues: this.permits.has('transient_nonexcl_queues'),
       nextQueueNumber: () => this.nextQueueNumber(),
@@ -306,7 +369,7 @@ function resourcesOf(options: BrokerOptions): Resources {
   const { diskFreeBytes } = options;
   return {
     diskFreeBytes: () => Promise.resolve(diskFreeBytes?.()),
-    memoryBytes: () => process.memoryUsage.rss(),
+    memoryBytes: neededMemoryBytes,
   };
 }
 

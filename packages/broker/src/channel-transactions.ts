@@ -22,7 +22,7 @@ export function selectTransactions(channel: Channel): void {
 export function commitTransaction(channel: Channel): void {
   const { publishes, settlements } = transactionOf(channel).take();
   for (const publish of publishes) {
-    const { isUnrouted, message } = handToQueues(channel.connection, publish);
+    const { isUnrouted, message } = handToQueues(channel.connection, publish, undefined);
     if (isUnrouted && publish.isMandatory) channel.returnMessage(message);
   }
   for (const { deliveries, how } of settlements) settleAll(deliveries, how);

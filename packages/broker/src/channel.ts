@@ -129,7 +129,7 @@ export class Channel implements ConsumerChannel, ChannelScope {
   /** Tells the publishes whose outcome is known by now. */
   tellConfirms(): void {
     if (this.#state !== 'open') return;
-    this.confirms?.drain(this.connection.core.log.durableTicket, (deliveryTag, multiple, isRefused) => {
+    this.confirms?.drain(this.connection.core.log, (deliveryTag, multiple, isRefused) => {
       if (isRefused) this.send({ name: 'basic.nack', deliveryTag, multiple, requeue: false });
       else this.send({ name: 'basic.ack', deliveryTag, multiple });
     });
@@ -208,7 +208,7 @@ export class Channel implements ConsumerChannel, ChannelScope {
     }
     const routed = routePublish(this.connection, command, this.directReply?.name);
     if (this.transaction !== undefined) return this.transaction.holdPublish(routed);
-    const outcome = handToQueues(this.connection, routed);
+    const outcome = handToQueues(this.connection, routed, this.confirms === undefined ? 'keep' : 'withdraw');
     if (outcome.isUnrouted && method.mandatory) this.returnMessage(outcome.message);
     if (this.confirms !== undefined) return this.#confirm(outcome.ticket, outcome.isRefused);
     const { blockedReason } = this.connection.core;
@@ -220,7 +220,7 @@ export class Channel implements ConsumerChannel, ChannelScope {
     if (!isNew && ticket > 0) return;
     const { log } = this.connection.core;
     if (ticket === 0) this.connection.confirmsWait(this);
-    else log.whenDurable(ticket, () => this.connection.confirmsWait(this));
+    else log.whenDecided(ticket, () => this.connection.confirmsWait(this));
   }
 
   /** Nobody gets this message: back to its sender. */

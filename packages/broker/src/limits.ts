@@ -54,9 +54,18 @@ export interface BrokerLimits {
   readonly transactionBytesMax: number;
   /** Free space of the data folder, in bytes, below which publishes are refused; acknowledgements go on. */
   readonly diskFreeBytesMin: number;
+  /** Room kept aside on the disk, in bytes, that a full disk gives back so that acknowledgements go on. */
+  readonly diskReserveBytes: number;
+  /** After how long a change that found no room is tried again, in milliseconds. */
+  readonly fullDiskRetryMs: number;
   /** How often free space and memory are looked at, in milliseconds. */
   readonly resourceCheckMs: number;
-  /** Resident memory of the process, in bytes, above which publishes are refused. */
+  /**
+   * Memory that waiting messages may take, in bytes. Beyond it those that lie on disk are let go of, and read back when
+   * somebody wants them.
+   */
+  readonly residentMessageBytesMax: number;
+  /** Memory of the process, in bytes, without mapped files, above which publishes are refused. */
   readonly memoryBytesMax: number;
   /** Body of a management request, in bytes. */
   readonly managementBodyBytesMax: number;
@@ -93,7 +102,10 @@ export const defaultLimits: BrokerLimits = {
   uncommittedBytesMax: 32 * MiB,
   transactionBytesMax: 32 * MiB,
   diskFreeBytesMin: 512 * MiB,
+  diskReserveBytes: 16 * MiB,
+  fullDiskRetryMs: 1_000,
   resourceCheckMs: 10_000,
+  residentMessageBytesMax: 256 * MiB,
   memoryBytesMax: 2_048 * MiB,
   managementBodyBytesMax: 64 * 1024,
   definitionsBytesMax: 16 * MiB,

@@ -1,5 +1,6 @@
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
+import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
@@ -14,7 +15,9 @@ import { permits } from './broker-core.js';
 import type { Permit } from './broker-core.js';
 import { DataFolderError, openDataFolder } from './data-folder.js';
 import type { DataFolder } from './data-folder.js';
+import { DiskReserve } from './disk-reserve.js';
 import { defaultLimits } from './limits.js';
+import type { BrokerLimits } from './limits.js';
 import { startManagement } from './management/management.js';
 import type { Management } from './management/management.js';
 import { LmdbStore } from './store/lmdb-store.js';
@@ -27,6 +30,7 @@ export interface MainOptions {
   readonly port: number;
   readonly managementPort: number;
   readonly permits: readonly Permit[];
+  readonly limits: BrokerLimits;
 }
 
 /** A question to a broker that runs. */
@@ -43,6 +47,7 @@ const usage = `torcello-broker: the embedded AMQP 0-9-1 broker of Torcello (one 
   --port PORT            AMQP port; 0: the system chooses (5673)
   --management-port PORT HTTP management port; 0: the system chooses (0)
   --permit FEATURE       permit a deprecated feature: ${permits.join(', ')} (none; may be repeated)
+  --limit NAME=NUMBER    another limit than the default one, by its name in docs/limits.md (may be repeated)
   --help                 show this
 
 Asking the broker that runs from the folder: torcello-broker --data DIR VERB
@@ -97,6 +102,7 @@ function readOptions(args: readonly string[]): MainOptions | AdminOptions | unde
       port: { type: 'string', default: '5673' },
       'management-port': { type: 'string', default: '0' },
       permit: { type: 'string', multiple: true, default: [] },
+      limit: { type: 'string', multiple: true, default: [] },
       help: { type: 'boolean', default: false },
     },
   });
@@ -117,6 +123,7 @@ function readOptions(args: readonly string[]): MainOptions | AdminOptions | unde
     port: portOf('--port', values.port),
     managementPort: portOf('--management-port', values['management-port']),
     permits: values.permit.map(permitOf),
+    limits: limitsFrom(values.limit),
   };
 }
 
@@ -124,10 +131,12 @@ async function serve(options: MainOptions, folder: DataFolder): Promise<void> {
   const write = (line: string): void => void process.stderr.write(line);
   const logger = jsonLogger({ clock: systemClock, write, fields: { program: 'broker' } });
   const broker = await startBroker({
-    store: new LmdbStore(folder.database),
+    store: new LmdbStore(folder.database, () => folder.freeBytes()),
     users: [firstUser(folder)],
     permits: options.permits,
+    limits: options.limits,
     diskFreeBytes: () => folder.freeBytes(),
+    diskReserve: new DiskReserve(folder.path, { bytes: options.limits.diskReserveBytes, random: systemRandom }),
     logger,
     onFatal: (error) => dieOf(error, folder),
   });
@@ -157,7 +166,7 @@ async function listen(broker: Broker, options: MainOptions, logger: Logger): Pro
     const { host } = options;
     const amqp = await broker.listen({ host, port: options.port });
     const at = { host, port: options.managementPort };
-    const management = await startManagement({ broker, limits: defaultLimits, logger, at });
+    const management = await startManagement({ broker, limits: options.limits, logger, at });
     return { amqp: textOf(amqp), management, managementAddress: textOf(management.address) };
   } catch (error) {
     await broker.stop();
@@ -221,6 +230,22 @@ function permitOf(name: string): Permit {
   const permit = permits.find((known) => known === name);
   if (permit === undefined) throw new StartRefused(`--permit ${name} is not known: ${permits.join(', ')}`);
   return permit;
+}
+
+/** Memory that publishes may fill: a part of what the machine, or the container, lets the process have. */
+const memoryShare = 0.6;
+
+function limitsFrom(options: readonly string[]): BrokerLimits {
+  const chosen: Record<string, number> = {};
+  for (const option of options) {
+    const [name = '', value = ''] = option.split('=');
+    const isKnown = Object.hasOwn(defaultLimits, name);
+    if (!isKnown || !/^\d{1,15}$/.test(value)) throw new StartRefused(`--limit ${option} is no NAME=NUMBER of a limit`);
+    chosen[name] = Number(value);
+  }
+  const memoryBytes = Math.min(process.constrainedMemory() || Infinity, totalmem());
+  const memoryBytesMax = Math.min(defaultLimits.memoryBytesMax, Math.floor(memoryShare * memoryBytes));
+  return { ...defaultLimits, memoryBytesMax, ...chosen };
 }
 
 function textOf({ host, port }: HostPort): string {

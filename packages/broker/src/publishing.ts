@@ -7,6 +7,7 @@ import { Message } from './queue/message.js';
 import { durationMsMax } from './queue/queue-options.js';
 import { refused } from './queue/queue.js';
 import type { Queue } from './queue/queue.js';
+import type { Refusal } from './store/commit-log.js';
 
 /** What became of a publish. */
 export interface PublishOutcome {
@@ -61,8 +62,15 @@ export function routePublish(
   return { message, isMandatory, queues, isDirectReply: false };
 }
 
-/** Hands a routed publish to its queues; none of them takes it while the broker wants no publishes. */
-export function handToQueues(connection: ChannelConnection, routed: RoutedPublish): PublishOutcome {
+/**
+ * Hands a routed publish to its queues; none of them takes it while the broker wants no publishes.
+ * @param refusal - what becomes of it when the disk turns out to be full; undefined when it must wait for room.
+ */
+export function handToQueues(
+  connection: ChannelConnection,
+  routed: RoutedPublish,
+  refusal: Refusal | undefined,
+): PublishOutcome {
   const { message } = routed;
   if (connection.core.blockedReason !== undefined) {
     return { ticket: 0, isRefused: true, isUnrouted: false, message };
@@ -73,7 +81,7 @@ export function handToQueues(connection: ChannelConnection, routed: RoutedPublis
   let ticket = 0;
   let isRefused = false;
   for (const queue of queues) {
-    const result = queue.enqueue(message);
+    const result = queue.enqueue(message, refusal);
     if (result === refused) isRefused = true;
     else if (result > ticket) ticket = result;
   }

@@ -1,6 +1,5 @@
 import type { Users, User } from './access/users.js';
 import type { BrokerLimits } from './limits.js';
-import { Message } from './queue/message.js';
 import type { Queue } from './queue/queue.js';
 import { StoreDamage } from './store/message-store.js';
 import type { MessageStore } from './store/message-store.js';
@@ -36,7 +35,7 @@ export function recoverFrom(store: MessageStore, target: RecoveryTarget): Recove
   for (const { place, value } of store.messages()) {
     const queue = queues.get(place.queue);
     if (queue === undefined) throw new StoreDamage('messages', `queue number ${place.queue} is not declared`);
-    queue.recover(Message.fromRecord(value), place.position);
+    queue.recover(value, place.position);
     touched.add(queue);
     messages++;
   }

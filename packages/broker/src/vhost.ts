@@ -9,9 +9,11 @@ import type { BrokerLimits } from './limits.js';
 import type { Message } from './queue/message.js';
 import { queueOptions } from './queue/queue-options.js';
 import { Queue } from './queue/queue.js';
-import type { DeathReason, QueueDefinition } from './queue/queue.js';
+import type { DeathReason, QueueDefinition, QueueSurroundings } from './queue/queue.js';
 import { Routes } from './routes.js';
+import type { Pager } from './pager.js';
 import type { CommitLog } from './store/commit-log.js';
+import type { MessagePlace } from './store/message-store.js';
 import { bindingKey, recordKey, recordKinds, tableFromText, tableToText } from './topology-records.js';
 import type { BindingRecord, ExchangeRecord, QueueRecord } from './topology-records.js';
 import { checkMatchMode } from './routing/headers.js';
@@ -22,6 +24,9 @@ export interface VhostSurroundings {
   readonly random: Random;
   readonly logger: Logger;
   readonly log: CommitLog;
+  readonly pager: Pager;
+  /** The value of a message that was stored; undefined when it is not there. @throws StoreDamage. */
+  read(place: MessagePlace): Buffer | undefined;
   readonly limits: BrokerLimits;
   /** Queues that are neither durable nor exclusive may be declared. */
   readonly permitsTransientQueues: boolean;
@@ -78,12 +83,22 @@ export class Vhost {
   readonly #bindingsTo = new Map<Destination, Set<Binding>>();
   readonly #routes: Routes;
   readonly #deadLetters: DeadLetters;
+  readonly #aroundQueues: QueueSurroundings;
 
   constructor(name: string, around: VhostSurroundings) {
     this.name = name;
     this.#around = around;
     this.#routes = new Routes(this.exchanges, this.queues);
     this.#deadLetters = new DeadLetters({ clock: around.clock, exchanges: this.exchanges, routes: this.#routes });
+    const { clock, log, pager } = around;
+    this.#aroundQueues = {
+      clock,
+      log,
+      pager,
+      read: (place) => around.read(place),
+      deadLetter: (from, message, reason) => this.#deadLetter(from, message, reason),
+      queueIsDone: (done, why) => this.#queueIsDone(done, why),
+    };
     for (const definition of predeclaredExchanges) this.exchanges.set(definition.name, new Exchange(definition));
   }
 
@@ -262,13 +277,7 @@ export class Vhost {
   }
 
   #addQueue(definition: QueueDefinition): Queue {
-    const { clock, log } = this.#around;
-    const queue = new Queue(definition, {
-      clock,
-      log,
-      deadLetter: (from, message, reason) => this.#deadLetter(from, message, reason),
-      queueIsDone: (done, why) => this.#queueIsDone(done, why),
-    });
+    const queue = new Queue(definition, this.#aroundQueues);
     this.queues.set(definition.name, queue);
     return queue;
   }

@@ -8,14 +8,20 @@ import { queueOptions } from '../src/queue/queue-options.js';
 import { Queue, refused } from '../src/queue/queue.js';
 import type { QueueConsumer } from '../src/queue/consumer-list.js';
 import type { QueueEntry } from '../src/queue/ready-list.js';
+import { Pager } from '../src/pager.js';
 import { CommitLog } from '../src/store/commit-log.js';
 import { emptyDisk, MemoryStore } from '../src/store/memory-store.js';
 
 /** A queue with everything around it in the open. */
-function world(args: FieldTable = {}, shape: { readonly isDurable?: boolean; readonly isAutoDelete?: boolean } = {}) {
+function world(
+  args: FieldTable = {},
+  shape: { readonly isDurable?: boolean; readonly isAutoDelete?: boolean; readonly memoryBytes?: number } = {},
+) {
   const clock = new SimulatedClock();
   const disk = emptyDisk();
-  const log = new CommitLog(new MemoryStore(disk), (error) => assert.fail(String(error)));
+  const store = new MemoryStore(disk);
+  const log = new CommitLog(store, { onFailure: (error) => assert.fail(String(error)) });
+  const pager = new Pager(log, shape.memoryBytes ?? Infinity);
   const dead: string[] = [];
   const done: string[] = [];
   const queue = new Queue(
@@ -31,13 +37,15 @@ function world(args: FieldTable = {}, shape: { readonly isDurable?: boolean; rea
     {
       clock,
       log,
+      pager,
+      read: (place) => store.read(place),
       deadLetter: (_queue, message, reason) => dead.push(`${textOf(message)} ${reason}`),
       queueIsDone: (_queue, why) => done.push(why),
     },
   );
   const put = (body: string, properties: BasicProperties = {}): number =>
     queue.enqueue(messageOf(body, properties, clock.now()));
-  return { clock, disk, log, dead, done, queue, put };
+  return { clock, disk, log, pager, dead, done, queue, put };
 }
 
 function messageOf(body: string, properties: BasicProperties, arrivedAtMs: number): Message {

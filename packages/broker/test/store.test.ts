@@ -107,7 +107,7 @@ const put = (key: string): StoreOperation => ({ kind: 'put-entity', key, value: 
 
 test('changes that come while a commit runs go together into the next one', async () => {
   const store = new SlowStore(emptyDisk());
-  const log = new CommitLog(store, () => assert.fail());
+  const log = new CommitLog(store, { onFailure: () => assert.fail() });
   const durable: string[] = [];
   const append = (key: string): void => log.whenDurable(log.append(put(key)).ticket, () => durable.push(key));
   append('a');
@@ -132,7 +132,7 @@ test('changes that come while a commit runs go together into the next one', asyn
 
 test('a change can be taken back until its commit begins', async () => {
   const store = new SlowStore(emptyDisk());
-  const log = new CommitLog(store, () => assert.fail());
+  const log = new CommitLog(store, { onFailure: () => assert.fail() });
   const early = log.append(put('a'));
   const kept = log.append(put('b'));
   assert.equal(log.takeBack(early), true);
@@ -144,7 +144,7 @@ test('a change can be taken back until its commit begins', async () => {
 test('after a failed commit nothing becomes durable any more, and nothing is committed', async () => {
   const store = new SlowStore(emptyDisk());
   const failures: unknown[] = [];
-  const log = new CommitLog(store, (error) => failures.push(error));
+  const log = new CommitLog(store, { onFailure: (error) => failures.push(error) });
   const durable: string[] = [];
   log.whenDurable(log.append(put('a')).ticket, () => durable.push('a'));
   await turn();

@@ -23,6 +23,8 @@ const ownLimits: DecodeLimits = { tableDepthMax: 16, tableEntriesMax: 1024, tabl
 const recordVersion = 1;
 const fixedBytes = 1 + 8 + 1 + 1 + 4;
 const persistentMode = 2;
+/** Flags of a message that sets a priority or an expiration (AMQP 0-9-1 §4.2.6.1 and the properties of class basic). */
+const ownRulesFlags = (1 << 11) | (1 << 8);
 
 /**
  * A message inside the broker, shared by all queues that hold it. It begins as views of the bytes that came from the
@@ -57,12 +59,11 @@ export class Message {
 
   /** A message from what the store kept. @throws StoreDamage. */
   static fromRecord(record: Buffer): Message {
-    const version = record[0];
-    if (version !== recordVersion) throw new StoreDamage('message', `its form ${version} is not known`);
+    const propertiesAt = propertiesAtOf(record);
     const exchangeEnd = 11 + record.readUInt8(9);
-    const keyEnd = exchangeEnd + record.readUInt8(10);
-    const propertiesEnd = keyEnd + 4 + record.readUInt32LE(keyEnd);
-    const propertyBytes = record.subarray(keyEnd + 4, propertiesEnd);
+    const keyEnd = propertiesAt - 4;
+    const propertiesEnd = propertiesAt + record.readUInt32LE(keyEnd);
+    const propertyBytes = record.subarray(propertiesAt, propertiesEnd);
     return new Message({
       exchange: record.toString('utf8', 11, exchangeEnd),
       routingKey: record.toString('utf8', exchangeEnd, keyEnd),
@@ -71,6 +72,19 @@ export class Message {
       propertyBytes,
       body: record.subarray(propertiesEnd),
     });
+  }
+
+  /** Length of the body in what the store kept, without a look at the rest. */
+  static bodyBytesOf(record: Buffer): number {
+    const propertiesAt = propertiesAtOf(record);
+    return record.length - propertiesAt - record.readUInt32LE(propertiesAt - 4);
+  }
+
+  /** Whether the message in such a record says when it expires, or how urgent it is. */
+  static hasOwnRules(record: Buffer): boolean {
+    const propertiesAt = propertiesAtOf(record);
+    const isWritten = record.readUInt32LE(propertiesAt - 4) >= 2;
+    return isWritten && (record.readUInt16BE(propertiesAt) & ownRulesFlags) !== 0;
   }
 
   get propertyBytes(): Uint8Array {
@@ -116,4 +130,11 @@ export class Message {
     this.#body = record.subarray(bodyAt);
     return seal(record);
   }
+}
+
+/** Where the properties begin in what the store kept. @throws StoreDamage for a form that is not known. */
+function propertiesAtOf(record: Buffer): number {
+  const version = record[0];
+  if (version !== recordVersion) throw new StoreDamage('message', `its form ${version} is not known`);
+  return 11 + record.readUInt8(9) + record.readUInt8(10) + 4;
 }

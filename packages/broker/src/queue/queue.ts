@@ -1,10 +1,15 @@
 import type { FieldTable } from '@torcello/amqp091';
 import type { Clock, Timer } from '@torcello/platform';
-import type { CommitLog, PendingChange } from '../store/commit-log.js';
+import type { Pageable, Pager } from '../pager.js';
+import type { ChangeOwner, CommitLog, PendingChange, Refusal } from '../store/commit-log.js';
+import { StoreDamage } from '../store/message-store.js';
+import type { MessagePlace } from '../store/message-store.js';
+import type { ColdEntry } from './cold-list.js';
 import { ConsumerList } from './consumer-list.js';
 import type { QueueConsumer } from './consumer-list.js';
-import type { Message } from './message.js';
+import { Message } from './message.js';
 import type { QueueOptions } from './queue-options.js';
+import type { ReadyOwner } from './ready-level.js';
 import { ReadyList } from './ready-list.js';
 import type { QueueEntry } from './ready-list.js';
 
@@ -28,6 +33,9 @@ export interface QueueDefinition {
 export interface QueueSurroundings {
   readonly clock: Clock;
   readonly log: CommitLog;
+  readonly pager: Pager;
+  /** The value of a message that was stored; undefined when it is not there. @throws StoreDamage. */
+  read(place: MessagePlace): Buffer | undefined;
   /** A message leaves unread; hand it to the dead-letter exchange if there is one. */
   deadLetter(queue: Queue, message: Message, reason: DeathReason): void;
   /** Nobody used the queue for as long as it said (x-expires), or its last consumer went (auto-delete). */
@@ -36,18 +44,19 @@ export interface QueueSurroundings {
 
 /** `enqueue` did not take the message. */
 export const refused = -1;
-const recovered: PendingChange = { ticket: 0, operation: undefined };
+const recovered: PendingChange = { ticket: 0, operation: undefined, owner: undefined, refusal: 'keep' };
 
 /**
  * A queue: messages in order, consumers that take turns, and the rules by which messages leave unread. It knows nothing
  * of channels, permissions or bindings. Messages of a durable queue that are persistent go to the commit log with it.
  */
-export class Queue {
+export class Queue implements ReadyOwner, Pageable, ChangeOwner {
   readonly definition: QueueDefinition;
   readonly #around: QueueSurroundings;
   readonly #ready: ReadyList;
   readonly #unsettled = new Set<QueueEntry>();
   readonly #consumers: ConsumerList;
+  #residentBytes = 0;
   #positionLast = 0;
   #hadConsumer = false;
   #isDeleted = false;
@@ -59,7 +68,7 @@ export class Queue {
   constructor(definition: QueueDefinition, around: QueueSurroundings) {
     this.definition = definition;
     this.#around = around;
-    this.#ready = new ReadyList(definition.options.priorityMax);
+    this.#ready = new ReadyList(this, definition.options.priorityMax);
     this.#consumers = new ConsumerList(definition.options.isSingleActiveConsumer);
     this.#usedAtMs = around.clock.monotonicMs();
     this.#watchIdle();
@@ -80,6 +89,10 @@ export class Queue {
   get hasExclusiveConsumer(): boolean {
     return this.#consumers.hasExclusive;
   }
+  /** Memory that waiting messages take, in bytes, roughly. */
+  get residentBytes(): number {
+    return this.#residentBytes;
+  }
   /** Whether the queue outlives the broker. An exclusive one never does, as its connection ends before. */
   get isKept(): boolean {
     return this.definition.isDurable && this.definition.owner === undefined;
@@ -90,9 +103,10 @@ export class Queue {
 
   /**
    * Takes a message, or gives `refused` when the queue is full and refuses. Otherwise the ticket of the commit that
-   * makes it durable; 0 when nothing of it goes to disk.
+   * makes it durable; 0 when nothing of it goes to disk. With a `refusal` a full disk need not take it, and this is
+   * what becomes of it then; without one its change waits for room.
    */
-  enqueue(message: Message): number {
+  enqueue(message: Message, refusal?: Refusal): number {
     const { options } = this.definition;
     if (options.overflow !== 'drop-head' && this.#isFull(message.body.length)) {
       if (options.overflow === 'reject-publish-dlx') this.#around.deadLetter(this, message, 'maxlen');
@@ -104,24 +118,26 @@ export class Queue {
       consumer.deliver(entry);
       return 0;
     }
-    if (this.isKept && (message.isPersistent || options.type === 'quorum')) this.#store(entry);
+    if (this.isKept && (message.isPersistent || options.type === 'quorum')) this.#store(entry, refusal);
     if (consumer === undefined) this.#wait(entry);
     else this.#handOver(entry, consumer);
     return entry.stored?.ticket ?? 0;
   }
 
-  /** Puts a message back that the store kept, in the order of positions, before anybody uses the queue. */
-  recover(message: Message, position: number): void {
-    const leftMs = this.#lifeLeftMs(message, message.arrivedAtMs);
+  /** Puts a message back that the store kept, in the order of positions, before anybody uses the queue. It stays on disk. */
+  recover(record: Buffer, position: number): void {
     this.#positionLast = Math.max(this.#positionLast, position);
-    const entry: QueueEntry = {
-      ...this.#entry(message, position),
-      expiresAtMs: leftMs === undefined ? undefined : this.#nowMs() + leftMs,
-      isRedelivered: true,
-      stored: recovered,
-    };
-    this.#mayExpire ||= entry.expiresAtMs !== undefined;
-    this.#ready.push(entry);
+    const bytes = Message.bodyBytesOf(record);
+    const { messageTtlMs } = this.definition.options;
+    if (messageTtlMs === undefined && !Message.hasOwnRules(record)) {
+      this.#ready.pushCold({ position, bytes, isRedelivered: true, expiresAtMs: undefined }, 0);
+      return;
+    }
+    const message = Message.fromRecord(record);
+    const leftMs = this.#lifeLeftMs(message, message.arrivedAtMs);
+    const expiresAtMs = leftMs === undefined ? undefined : this.#nowMs() + leftMs;
+    this.#mayExpire ||= expiresAtMs !== undefined;
+    this.#ready.pushCold({ position, bytes, isRedelivered: true, expiresAtMs }, this.#priorityOf(message));
   }
 
   /** Drops what ran out while the broker was down. To be called once after the last `recover`. */
@@ -202,9 +218,10 @@ export class Queue {
 
   /** Forgets all waiting messages and tells how many they were. */
   purge(): number {
-    const entries = this.#ready.clear();
+    const { entries, cold } = this.#ready.clear();
     for (const entry of entries) this.#forget(entry);
-    return entries.length;
+    for (const { position } of cold) this.#forgetStored(position);
+    return entries.length + cold.length;
   }
 
   /** Somebody used the queue: x-expires counts anew. */
@@ -214,9 +231,42 @@ export class Queue {
 
   /** Dead-letters all waiting messages, because the queue ends by itself. */
   expireAll(): number {
-    const entries = this.#ready.clear();
-    for (const entry of entries) this.#die(entry, 'expired');
-    return entries.length;
+    if (this.definition.options.deadLetterExchange === undefined) return this.purge();
+    const count = this.#ready.length;
+    for (let entry = this.#ready.shift(); entry !== undefined; entry = this.#ready.shift()) this.#die(entry, 'expired');
+    return count;
+  }
+
+  /** Lets go of the bodies of waiting messages that lie safely on disk. */
+  cool(): void {
+    if (!this.isKept) return;
+    const { durableTicket } = this.#around.log;
+    const isSafe = ({ stored, returns }: QueueEntry): boolean =>
+      stored !== undefined && stored.ticket <= durableTicket && returns === 0;
+    this.#ready.cool(isSafe, this.#consumers.length > 0);
+  }
+
+  load({ position, isRedelivered, expiresAtMs }: ColdEntry): QueueEntry {
+    const { name, number } = this.definition;
+    const record = this.#around.read({ queue: number, position });
+    if (record === undefined) throw new StoreDamage(`message ${position} of queue '${name}'`, 'it is not there');
+    const message = Message.fromRecord(record);
+    const priority = this.#priorityOf(message);
+    return { message, position, priority, expiresAtMs, isRedelivered, returns: 0, stored: recovered };
+  }
+
+  residentChanged(bytes: number): void {
+    this.#residentBytes += bytes;
+    this.#around.pager.changed(this, bytes);
+  }
+
+  changesRefused(places: readonly MessagePlace[], refusal: Refusal): void {
+    const positions = new Set(places.map(({ position }) => position));
+    for (const entry of this.#unsettled) if (positions.has(entry.position)) entry.stored = undefined;
+    for (const entry of this.#ready.remove(positions)) {
+      entry.stored = undefined;
+      if (refusal === 'keep') this.#ready.putBack(entry);
+    }
   }
 
   /** The queue is gone: consumers are told, messages forgotten, also those that are handed out. */
@@ -247,12 +297,16 @@ export class Queue {
     return {
       message,
       position,
-      priority: Math.min(message.priority, this.definition.options.priorityMax),
+      priority: this.#priorityOf(message),
       expiresAtMs: leftMs === undefined ? undefined : this.#nowMs() + leftMs,
       isRedelivered: false,
       returns: 0,
       stored: undefined,
     };
+  }
+
+  #priorityOf(message: Message): number {
+    return Math.min(message.priority, this.definition.options.priorityMax);
   }
 
   /** The smaller one of the queue's and the sender's time to live, counted from arrival. */
@@ -264,21 +318,22 @@ export class Queue {
     return arrivedAtMs === undefined ? lifeMs : Math.max(0, lifeMs - (this.#around.clock.now() - arrivedAtMs));
   }
 
-  #store(entry: QueueEntry): void {
-    entry.stored = this.#around.log.append({
-      kind: 'put-message',
-      place: { queue: this.definition.number, position: entry.position },
-      value: entry.message.sealed(),
-    });
+  #store(entry: QueueEntry, refusal: Refusal | undefined): void {
+    const place = { queue: this.definition.number, position: entry.position };
+    const owner = refusal === undefined ? undefined : this;
+    const operation = { kind: 'put-message', place, value: entry.message.sealed() } as const;
+    entry.stored = this.#around.log.append(operation, owner, refusal);
   }
 
   #forget(entry: QueueEntry): void {
     const { stored } = entry;
     if (stored === undefined) return;
     entry.stored = undefined;
-    const { log } = this.#around;
-    if (log.takeBack(stored)) return;
-    log.append({ kind: 'delete-message', place: { queue: this.definition.number, position: entry.position } });
+    if (!this.#around.log.takeBack(stored)) this.#forgetStored(entry.position);
+  }
+
+  #forgetStored(position: number): void {
+    this.#around.log.append({ kind: 'delete-message', place: { queue: this.definition.number, position } });
   }
 
   #handOver(entry: QueueEntry, consumer: QueueConsumer): void {

@@ -1,5 +1,8 @@
 import type { PendingChange } from '../store/commit-log.js';
+import type { ColdEntry } from './cold-list.js';
 import type { Message } from './message.js';
+import { ReadyLevel } from './ready-level.js';
+import type { ReadyOwner } from './ready-level.js';
 
 /** One message in one queue, ready or handed out. */
 export interface QueueEntry {
@@ -18,18 +21,18 @@ export interface QueueEntry {
   stored: PendingChange | undefined;
 }
 
-/**
- * The messages of a queue that wait, in order of priority and then of position. A ring for each priority: both ends
- * are cheap, and a returned entry is put back by its position, which is near the front.
- */
+/** The messages of a queue that wait, in order of priority and then of position. */
 export class ReadyList {
-  readonly #levels: Ring[];
+  readonly #owner: ReadyOwner;
+  readonly #priorityMax: number;
+  readonly #levels: (ReadyLevel | undefined)[] = [];
   #length = 0;
   #bytes = 0;
 
   /** @param priorityMax - 0 for a queue without priorities. */
-  constructor(priorityMax: number) {
-    this.#levels = Array.from({ length: priorityMax + 1 }, () => new Ring());
+  constructor(owner: ReadyOwner, priorityMax: number) {
+    this.#owner = owner;
+    this.#priorityMax = priorityMax;
   }
 
   get length(): number {
@@ -42,13 +45,20 @@ export class ReadyList {
   }
 
   push(entry: QueueEntry): void {
-    this.#level(entry).push(entry);
+    this.#level(entry.priority).push(entry);
     this.#count(entry, 1);
+  }
+
+  /** A message that lies on disk only, behind everything of its priority. */
+  pushCold(entry: ColdEntry, priority: number): void {
+    this.#level(priority).pushCold(entry);
+    this.#length++;
+    this.#bytes += entry.bytes;
   }
 
   /** Puts an entry back to its old place. */
   putBack(entry: QueueEntry): void {
-    this.#level(entry).insert(entry);
+    this.#level(entry.priority).putBack(entry);
     this.#count(entry, 1);
   }
 
@@ -73,7 +83,7 @@ export class ReadyList {
   /** Takes the entry that an overflowing queue drops: the oldest of the lowest priority. */
   shiftLowest(): QueueEntry | undefined {
     for (const level of this.#levels) {
-      const entry = level.shift();
+      const entry = level?.shift();
       if (entry !== undefined) return this.#counted(entry);
     }
     return undefined;
@@ -81,28 +91,45 @@ export class ReadyList {
 
   /** The first entry of each priority: where expiry looks. */
   heads(): QueueEntry[] {
-    return this.#levels.flatMap((level) => level.first() ?? []);
+    return this.#levels.flatMap((level) => level?.first() ?? []);
   }
 
   /** Takes exactly this entry if it is at the head of its priority. */
   shiftHead(entry: QueueEntry): boolean {
-    const level = this.#level(entry);
+    const level = this.#level(entry.priority);
     if (level.first() !== entry) return false;
     level.shift();
     this.#count(entry, -1);
     return true;
   }
 
-  /** Takes everything, in order. */
-  clear(): QueueEntry[] {
-    const all: QueueEntry[] = [];
-    for (let entry = this.shift(); entry !== undefined; entry = this.shift()) all.push(entry);
-    return all;
+  /** Takes out those of these positions that never reached the disk. */
+  remove(positions: ReadonlySet<number>): QueueEntry[] {
+    const removed = this.#levels.flatMap((level) => level?.remove(positions) ?? []);
+    for (const entry of removed) this.#count(entry, -1);
+    return removed;
   }
 
-  #level(entry: QueueEntry): Ring {
-    const level = this.#levels[entry.priority];
-    if (level === undefined) throw new TypeError(`priority ${entry.priority} is above the highest of the queue`);
+  /** Takes everything without reading what is on disk only. */
+  clear(): { readonly entries: QueueEntry[]; readonly cold: ColdEntry[] } {
+    const all = this.#levels.flatMap((level) => level?.clear() ?? []);
+    this.#length = 0;
+    this.#bytes = 0;
+    return { entries: all.flatMap(({ entries }) => entries), cold: all.flatMap(({ cold }) => cold) };
+  }
+
+  /** Lets go of what lies safely on disk; see `ReadyLevel.cool`. */
+  cool(isSafe: (entry: QueueEntry) => boolean, hasReaders: boolean): void {
+    for (const level of this.#levels) level?.cool(isSafe, hasReaders);
+  }
+
+  #level(priority: number): ReadyLevel {
+    if (priority > this.#priorityMax) throw new TypeError(`priority ${priority} is above the highest of the queue`);
+    while (this.#levels.length <= priority) this.#levels.push(undefined);
+    const there = this.#levels[priority];
+    if (there !== undefined) return there;
+    const level = new ReadyLevel(this.#owner);
+    this.#levels[priority] = level;
     return level;
   }
 
@@ -114,60 +141,5 @@ export class ReadyList {
   #count(entry: QueueEntry, sign: 1 | -1): void {
     this.#length += sign;
     this.#bytes += sign * entry.message.body.length;
-  }
-}
-
-const ringLengthMin = 8;
-
-/** A double-ended queue in an array whose length is a power of two. */
-class Ring {
-  #slots: (QueueEntry | undefined)[] = [];
-  #head = 0;
-  #length = 0;
-
-  first(): QueueEntry | undefined {
-    return this.#length === 0 ? undefined : this.#slots[this.#head];
-  }
-
-  push(entry: QueueEntry): void {
-    this.#grow();
-    this.#slots[this.#index(this.#length++)] = entry;
-  }
-
-  shift(): QueueEntry | undefined {
-    if (this.#length === 0) return undefined;
-    const entry = this.#slots[this.#head];
-    this.#slots[this.#head] = undefined;
-    this.#head = this.#index(1);
-    this.#length--;
-    if (this.#length === 0 && this.#slots.length > 1024) this.#slots = [];
-    if (this.#length === 0) this.#head = 0;
-    return entry;
-  }
-
-  /** Walks from the front; entries before the place move one slot forward. */
-  insert(entry: QueueEntry): void {
-    this.#grow();
-    this.#head = this.#index(-1);
-    this.#length++;
-    let at = 0;
-    for (; at < this.#length - 1; at++) {
-      const next = this.#slots[this.#index(at + 1)];
-      if (next === undefined || next.position > entry.position) break;
-      this.#slots[this.#index(at)] = next;
-    }
-    this.#slots[this.#index(at)] = entry;
-  }
-
-  #index(offset: number): number {
-    return (this.#head + offset) & (this.#slots.length - 1);
-  }
-
-  #grow(): void {
-    if (this.#length < this.#slots.length) return;
-    const grown: (QueueEntry | undefined)[] = Array.from({ length: Math.max(ringLengthMin, this.#length * 2) });
-    for (let at = 0; at < this.#length; at++) grown[at] = this.#slots[this.#index(at)];
-    this.#slots = grown;
-    this.#head = 0;
   }
 }

@@ -1,20 +1,43 @@
-import type { MessageStore, StoreOperation } from './message-store.js';
+import { StoreFull } from './message-store.js';
+import type { MessagePlace, MessageStore, StoreOperation } from './message-store.js';
+
+/** What happens to a message whose change the full disk refused: it goes, as its sender is told, or stays in memory. */
+export type Refusal = 'withdraw' | 'keep';
+
+/** Somebody whose changes may be refused when the disk is full. */
+export interface ChangeOwner {
+  /** These changes never happened. */
+  changesRefused(places: readonly MessagePlace[], refusal: Refusal): void;
+}
 
 /** A change that has not reached the store yet and may still be taken back. */
 export interface PendingChange {
   /** The batch that carries it; see `CommitLog.whenDurable`. */
   readonly ticket: number;
   operation: StoreOperation | undefined;
+  /** Undefined for a change that must happen and waits for room. */
+  readonly owner: ChangeOwner | undefined;
+  readonly refusal: Refusal;
+}
+
+/** What the log tells the broker. */
+export interface CommitLogEvents {
+  /** Called once: a commit failed, and nobody knows what the disk holds. */
+  onFailure(error: unknown): void;
+  /** The disk is full. With `goOn` there are changes that must happen: call it when it is worth another try. */
+  onFull?(goOn: (() => void) | undefined): void;
+  /** Bytes of a commit, roughly. */
+  onCommitted?(bytes: number): void;
 }
 
 /**
  * Group commit: gathers changes while a commit runs and hands them to the store as the next one. Batches are numbered
- * by tickets and become durable in that order. The first failed commit ends the broker: `onFailure` is called once and
- * no ticket becomes durable any more.
+ * by tickets and become durable in that order. When the disk is full, changes that may be refused are, and the others go
+ * with the next batch. Any other failed commit ends the broker: no ticket becomes durable any more.
  */
 export class CommitLog {
   readonly #store: MessageStore;
-  readonly #onFailure: (error: unknown) => void;
+  readonly #events: CommitLogEvents;
   #gathering: PendingChange[] = [];
   #gatheredBytes = 0;
   #isRunning = false;
@@ -22,14 +45,16 @@ export class CommitLog {
   #hasFailed = false;
   #ticket = 1;
   #durable = 0;
+  readonly #refused = new Set<number>();
   readonly #waiting = new Map<number, (() => void)[]>();
+  readonly #deciding = new Map<number, (() => void)[]>();
 
-  constructor(store: MessageStore, onFailure: (error: unknown) => void) {
+  constructor(store: MessageStore, events: CommitLogEvents) {
     this.#store = store;
-    this.#onFailure = onFailure;
+    this.#events = events;
   }
 
-  /** Every batch up to this ticket is durable. */
+  /** Every batch up to this ticket is durable, but for what was refused. */
   get durableTicket(): number {
     return this.#durable;
   }
@@ -54,9 +79,14 @@ export class CommitLog {
     return this.#isRunning ? this.#gatheredBytes : 0;
   }
 
+  /** Whether the changes of this batch that could be refused were. */
+  isRefused(ticket: number): boolean {
+    return this.#refused.size > 0 && this.#refused.has(ticket);
+  }
+
   /** Takes a change into the batch that is being gathered. */
-  append(operation: StoreOperation): PendingChange {
-    const change = { ticket: this.#ticket, operation };
+  append(operation: StoreOperation, owner?: ChangeOwner, refusal: Refusal = 'withdraw'): PendingChange {
+    const change = { ticket: this.#ticket, operation, owner, refusal };
     this.#gathering.push(change);
     this.#gatheredBytes += sizeOf(operation);
     this.#schedule();
@@ -76,9 +106,14 @@ export class CommitLog {
   /** Calls `action` once the batch is durable; at once when it is. Never after a failure. */
   whenDurable(ticket: number, action: () => void): void {
     if (ticket <= this.#durable) return action();
-    const actions = this.#waiting.get(ticket);
-    if (actions === undefined) this.#waiting.set(ticket, [action]);
-    else actions.push(action);
+    add(this.#waiting, this.isRefused(ticket) ? this.#ticket : ticket, action);
+    this.#schedule();
+  }
+
+  /** Calls `action` once the batch is durable or its changes were refused; see `isRefused`. */
+  whenDecided(ticket: number, action: () => void): void {
+    if (ticket <= this.#durable || this.isRefused(ticket)) return action();
+    add(this.#deciding, ticket, action);
     this.#schedule();
   }
 
@@ -99,6 +134,7 @@ export class CommitLog {
   async #commit(): Promise<void> {
     const ticket = this.#ticket++;
     const batch = this.#gathering;
+    const bytes = this.#gatheredBytes;
     this.#gathering = [];
     this.#gatheredBytes = 0;
     this.#isRunning = true;
@@ -106,22 +142,80 @@ export class CommitLog {
       const operations = batch.flatMap(({ operation }) => operation ?? []);
       if (operations.length > 0) await this.#store.commit(operations);
     } catch (error) {
+      if (error instanceof StoreFull) return this.#full(ticket, batch);
       this.#hasFailed = true;
-      return this.#onFailure(error);
+      return this.#events.onFailure(error);
     }
     this.#isRunning = false;
     this.#durable = ticket;
-    if (this.#gathering.length > 0 || this.#waiting.has(this.#ticket)) this.#schedule();
-    const actions = this.#waiting.get(ticket) ?? [];
-    this.#waiting.delete(ticket);
-    for (const action of actions) action();
+    for (const change of batch) change.operation = undefined;
+    const isWaitedFor = this.#waiting.has(this.#ticket) || this.#deciding.has(this.#ticket);
+    if (this.#gathering.length > 0 || isWaitedFor) this.#schedule();
+    this.#events.onCommitted?.(bytes);
+    for (const action of take(this.#waiting, ticket)) action();
+    for (const action of take(this.#deciding, ticket)) action();
+  }
+
+  /** Nothing of the batch happened. What must happen comes first in the next one; who waits for it waits on. */
+  #full(ticket: number, batch: readonly PendingChange[]): void {
+    const kept = batch.filter(({ operation, owner }) => operation !== undefined && owner === undefined);
+    this.#gathering = [...kept, ...this.#gathering];
+    for (const { operation } of kept) if (operation !== undefined) this.#gatheredBytes += sizeOf(operation);
+    const waiting = take(this.#waiting, ticket);
+    const later = take(this.#waiting, this.#ticket);
+    if (waiting.length + later.length > 0) this.#waiting.set(this.#ticket, [...waiting, ...later]);
+    this.#remember(ticket);
+    if (kept.length === 0) this.#durable = ticket;
+    this.#refuse(batch);
+    for (const action of take(this.#deciding, ticket)) action();
+    const goOn = (): void => {
+      this.#isRunning = false;
+      if (this.#gathering.length > 0 || this.#waiting.has(this.#ticket)) this.#schedule();
+    };
+    this.#events.onFull?.(kept.length > 0 ? goOn : undefined);
+    if (kept.length === 0 || this.#events.onFull === undefined) goOn();
+  }
+
+  #refuse(batch: readonly PendingChange[]): void {
+    const places = new Map<ChangeOwner, Record<Refusal, MessagePlace[]>>();
+    for (const { operation, owner, refusal } of batch) {
+      if (operation?.kind !== 'put-message' || owner === undefined) continue;
+      const theirs = places.get(owner) ?? { withdraw: [], keep: [] };
+      theirs[refusal].push(operation.place);
+      places.set(owner, theirs);
+    }
+    for (const [owner, { withdraw, keep }] of places) {
+      if (withdraw.length > 0) owner.changesRefused(withdraw, 'withdraw');
+      if (keep.length > 0) owner.changesRefused(keep, 'keep');
+    }
+  }
+
+  #remember(ticket: number): void {
+    this.#refused.add(ticket);
+    if (this.#refused.size <= refusedTicketsMax) return;
+    const [oldest] = this.#refused;
+    if (oldest !== undefined) this.#refused.delete(oldest);
   }
 }
 
+/** Refused batches that are remembered: their confirms are told in the same turn of the event loop. */
+const refusedTicketsMax = 1_024;
 /** Bytes that a change costs besides its value, roughly. */
 const overheadBytes = 64;
 
 function sizeOf(operation: StoreOperation): number {
   const hasValue = operation.kind === 'put-message' || operation.kind === 'put-entity';
   return overheadBytes + (hasValue ? operation.value.length : 0);
+}
+
+function add(actions: Map<number, (() => void)[]>, ticket: number, action: () => void): void {
+  const there = actions.get(ticket);
+  if (there === undefined) actions.set(ticket, [action]);
+  else there.push(action);
+}
+
+function take(actions: Map<number, (() => void)[]>, ticket: number): readonly (() => void)[] {
+  const taken = actions.get(ticket) ?? [];
+  actions.delete(ticket);
+  return taken;
 }

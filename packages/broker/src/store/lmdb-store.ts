@@ -1,11 +1,17 @@
 import { open } from 'lmdb';
 import type { Database, RootDatabase } from 'lmdb';
-import { StoreDamage } from './message-store.js';
+import { StoreDamage, StoreFull } from './message-store.js';
 import { sealedText, unsealed } from './sealed-value.js';
 import type { MessagePlace, MessageStore, StoreOperation } from './message-store.js';
 
 const keyBytes = 12;
 const uint32 = 2 ** 32;
+/** ENOSPC, EFBIG and EDQUOT, as LMDB gives them. */
+const noRoomCodes: ReadonlySet<unknown> = new Set([28, 27, 122]);
+/** EIO: also what LMDB makes of a write that was cut short, which is how a full disk shows itself at first. */
+const inputOutputError = 5;
+/** Free space below which a write that was cut short counts as one for want of room, in bytes, besides the transaction. */
+const roomBytesMin = 1024 * 1024;
 
 /**
  * The store on LMDB: a B-tree of messages keyed by queue and position, and one of declarations. Every value begins with
@@ -16,14 +22,20 @@ export class LmdbStore implements MessageStore {
   readonly #root: RootDatabase<Buffer, Buffer>;
   readonly #messages: Database<Buffer, Buffer>;
   readonly #entities: Database<Buffer, string>;
+  readonly #freeBytes: () => number;
   #closing: Promise<void> | undefined;
 
-  /** @param file - path of the database file; made when it is missing. */
-  constructor(file: string) {
+  /**
+   * @param file - path of the database file; made when it is missing.
+   * @param freeBytes - room on its disk, in bytes. Default: plenty.
+   */
+  constructor(file: string, freeBytes: () => number = () => Infinity) {
+    this.#freeBytes = freeBytes;
     this.#root = open<Buffer, Buffer>({
       path: file,
       noSubdir: true,
       overlappingSync: false,
+      eventTurnBatching: false,
       encoding: 'binary',
       keyEncoding: 'binary',
       maxDbs: 4,
@@ -38,9 +50,23 @@ export class LmdbStore implements MessageStore {
     this.#entities = this.#root.openDB<Buffer, string>({ name: 'entities', encoding: 'binary', cache: false });
   }
 
-  /** All writes made in one turn of the event loop become one transaction, which this waits for. */
+  /** One batch is one transaction: LMDB writes new pages beside the old tree, so that a failed one leaves nothing behind. */
   async commit(operations: readonly StoreOperation[]): Promise<void> {
-    await Promise.all(operations.map((operation) => this.#write(operation)));
+    try {
+      await this.#root.batch(() => {
+        for (const operation of operations) this.#write(operation);
+      });
+    } catch (error) {
+      throw await this.#judged(error, operations);
+    }
+  }
+
+  async #judged(error: unknown, operations: readonly StoreOperation[]): Promise<unknown> {
+    const cause = await causeOf(error);
+    const { code } = cause as { readonly code?: unknown };
+    if (noRoomCodes.has(code)) return new StoreFull(cause);
+    const bytes = operations.reduce((sum, one) => sum + ('value' in one ? one.value.length : 0), roomBytesMin);
+    return code === inputOutputError && this.#freeBytes() < 2 * bytes ? new StoreFull(cause) : cause;
   }
 
   read(place: MessagePlace): Buffer | undefined {
@@ -66,18 +92,34 @@ export class LmdbStore implements MessageStore {
     return this.#closing;
   }
 
-  #write(operation: StoreOperation): Promise<boolean> {
+  /** Inside a batch; its promise is the one that tells. */
+  #write(operation: StoreOperation): void {
     switch (operation.kind) {
       case 'put-message':
-        return this.#messages.put(keyOf(operation.place), operation.value);
+        void this.#messages.put(keyOf(operation.place), operation.value);
+        break;
       case 'delete-message':
-        return this.#messages.remove(keyOf(operation.place));
+        void this.#messages.remove(keyOf(operation.place));
+        break;
       case 'put-entity':
-        return this.#entities.put(operation.key, sealedText(operation.value));
+        void this.#entities.put(operation.key, sealedText(operation.value));
+        break;
       case 'delete-entity':
-        return this.#entities.remove(operation.key);
+        void this.#entities.remove(operation.key);
+        break;
     }
   }
+}
+
+/** LMDB's binding hides the error of the system in a promise that rejects with it. */
+async function causeOf(error: unknown): Promise<unknown> {
+  const { commitError } = error as { readonly commitError?: Promise<unknown> };
+  return commitError === undefined
+    ? error
+    : commitError.then(
+        () => error,
+        (cause: unknown) => cause,
+      );
 }
 
 function keyOf(place: MessagePlace): Buffer {

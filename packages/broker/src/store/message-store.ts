@@ -23,8 +23,9 @@ export interface MessageStore {
   /** Whether what was committed survives kill -9 and loss of power. */
   readonly isDurable: boolean;
   /**
-   * Applies all changes in their order as one transaction. Resolves when they are synced to disk. A rejection is fatal
-   * for the broker: nobody knows any more what the disk holds, so a sync is never tried again.
+   * Applies all changes in their order as one transaction. Resolves when they are synced to disk. Rejects with `StoreFull`
+   * when there was no room: then nothing of it happened, and the store goes on. Any other rejection is fatal for the
+   * broker: nobody knows any more what the disk holds, so a sync is never tried again.
    */
   commit(operations: readonly StoreOperation[]): Promise<void>;
   /** The value of one committed message, without its checksum. @throws StoreDamage when its checksum does not hold. */
@@ -35,6 +36,16 @@ export interface MessageStore {
   messages(): Iterable<{ readonly place: MessagePlace; readonly value: Buffer }>;
   /** Waits for a running commit and lets go of the files. Safe to call twice. */
   close(): Promise<void>;
+}
+
+/** There was no room on the disk for a transaction. It was aborted as a whole: the store holds what it held before. */
+export class StoreFull extends Error {
+  readonly code = 'STORE_FULL';
+
+  constructor(cause?: unknown) {
+    super('the disk has no room for the transaction', { cause });
+    this.name = 'StoreFull';
+  }
 }
 
 /**

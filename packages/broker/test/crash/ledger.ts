@@ -31,6 +31,11 @@ export class CrashLedger {
     while (this.#acks[0] !== undefined && this.#acks[0].before < number) this.#end(this.#acks.shift()?.number);
   }
 
+  /** The broker refused it, and shall not have it. */
+  refused(number: number): void {
+    this.#end(number);
+  }
+
   acked(number: number): void {
     this.#fates.set(number, 'acked');
     this.#acks.push({ number, before: this.#last });

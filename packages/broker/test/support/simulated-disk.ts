@@ -1,4 +1,4 @@
-import { MemoryStore, emptyDisk } from '../../src/index.js';
+import { MemoryStore, StoreFull, emptyDisk } from '../../src/index.js';
 import type { MemoryDisk, StoreOperation } from '../../src/index.js';
 
 /** What happens to the commit with a given number. */
@@ -6,7 +6,7 @@ export type DiskFault = 'EIO' | 'ENOSPC' | 'power-loss-before-sync' | 'power-los
 
 /**
  * A store whose disk loses power, or fails, at its k-th commit. What was synced before is on `disk`, which a second
- * store may be opened over; a commit is there as a whole or not at all.
+ * store may be opened over; a commit is there as a whole or not at all. After a commit that found no room (ENOSPC) the disk goes on.
  */
 export class SimulatedDiskStore extends MemoryStore {
   readonly disk: MemoryDisk;
@@ -14,6 +14,7 @@ export class SimulatedDiskStore extends MemoryStore {
   #commits = 0;
   #isArmed = false;
   #isDead = false;
+  #hasFailed = false;
 
   constructor(fault: { readonly kind: DiskFault; readonly atCommit: number }, disk: MemoryDisk = emptyDisk()) {
     super(disk);
@@ -22,7 +23,7 @@ export class SimulatedDiskStore extends MemoryStore {
   }
 
   get hasFailed(): boolean {
-    return this.#isDead;
+    return this.#hasFailed;
   }
 
   /** Commits count from now on. */
@@ -35,10 +36,12 @@ export class SimulatedDiskStore extends MemoryStore {
     const isNow = this.#isArmed && ++this.#commits === this.#fault.atCommit;
     await new Promise((resolve) => setImmediate(resolve));
     if (!isNow) return super.commit(operations);
-    this.#isDead = true;
     const { kind } = this.#fault;
+    this.#hasFailed = true;
+    if (kind === 'ENOSPC') throw new StoreFull();
+    this.#isDead = true;
     if (kind === 'power-loss-after-sync') await super.commit(operations);
-    if (kind === 'EIO' || kind === 'ENOSPC') throw Object.assign(new Error(kind), { code: kind });
+    if (kind === 'EIO') throw Object.assign(new Error(kind), { code: kind });
     return new Promise(() => undefined);
   }
 }

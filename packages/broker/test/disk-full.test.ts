@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { seededRandom, SimulatedClock } from '@torcello/platform/testing';
+import { temporaryFolder } from '@torcello/test-support';
+import { DiskReserve, MemoryStore, startBroker } from '../src/index.js';
+import type { Broker } from '../src/index.js';
+import { RawClient } from './support/raw-client.js';
+import { SmallDiskStore } from './support/small-disk.js';
+
+const persistent = { deliveryMode: 2 };
+const capabilities = { 'connection.blocked': true };
+
+/** A broker on a small disk, and a client that confirms, on the durable queue `q`. */
+async function world() {
+  const store = new SmallDiskStore();
+  const clock = new SimulatedClock();
+  const broker = await startBroker({ store, clock, users: [{ name: 'guest', password: 'guest' }] });
+  const client = await new RawClient(broker).open({ capabilities });
+  await client.channel();
+  client.send(1, { name: 'queue.declare', queue: 'q', durable: true });
+  await client.method('queue.declare-ok');
+  client.send(1, { name: 'confirm.select' });
+  await client.method('confirm.select-ok');
+  const publish = (body: string, key = 'q'): void =>
+    client.publish(1, key, { properties: persistent, body: Buffer.from(body) });
+  return { store, clock, broker, client, publish };
+}
+
+function stored(store: SmallDiskStore): string[] {
+  return Array.from(store.messages(), ({ value }) => value.toString().slice(-3));
+}
+
+function ready(broker: Broker, name = 'q'): number {
+  return broker.vhosts.get('/')?.queues.get(name)?.readyCount ?? -1;
+}
+
+test('a publish that finds no room is nacked and withdrawn; the broker lives, says why, and takes the next when there is room', async () => {
+  const { store, clock, broker, client, publish } = await world();
+  publish('one');
+  assert.equal((await client.method('basic.ack')).deliveryTag, 1);
+  store.isFull = true;
+  publish('two');
+  publish('six');
+  assert.equal((await client.method('connection.blocked')).reason, 'low on disk');
+  assert.deepEqual({ ...(await client.method('basic.nack')) }.deliveryTag, 3);
+  assert.equal(ready(broker), 1);
+  publish('ten');
+  assert.equal((await client.method('basic.nack')).deliveryTag, 4);
+  store.isFull = false;
+  await clock.advance(60_000);
+  await client.method('connection.unblocked');
+  publish('new');
+  assert.equal((await client.method('basic.ack')).deliveryTag, 5);
+  client.destroy();
+  await broker.stop();
+  assert.deepEqual(stored(store), ['one', 'new']);
+});
+
+test('acknowledgements and dead letters wait for room and are not forgotten', async () => {
+  const { store, clock, broker, client, publish } = await world();
+  const args = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'dead' };
+  client.send(1, { name: 'queue.declare', queue: 'dead', durable: true });
+  client.send(1, { name: 'queue.declare', queue: 'r', durable: true, arguments: args });
+  await client.method('queue.declare-ok');
+  await client.method('queue.declare-ok');
+  for (const body of ['one', 'two', 'six']) publish(body, 'r');
+  assert.equal((await client.method('basic.ack')).deliveryTag, 3);
+  for (let count = 0; count < 3; count++) client.send(1, { name: 'basic.get', queue: 'r' });
+  for (let count = 0; count < 3; count++) await client.method('basic.get-ok');
+  store.isFull = true;
+  client.send(1, { name: 'basic.ack', deliveryTag: 1 });
+  client.send(1, { name: 'basic.reject', deliveryTag: 2, requeue: false });
+  await client.method('connection.blocked');
+  client.send(1, { name: 'queue.declare', queue: 'late', durable: true });
+  await clock.advance(5_000);
+  assert.deepEqual(stored(store), ['one', 'two', 'six'], 'nothing of it happened yet');
+  store.isFull = false;
+  await clock.advance(5_000);
+  await client.method('queue.declare-ok');
+  client.destroy();
+  await broker.stop();
+  const again = await startBroker({ store: new MemoryStore(store.disk) });
+  assert.deepEqual([ready(again, 'r'), ready(again, 'dead'), ready(again, 'late')], [1, 1, 0]);
+  await again.stop();
+});
+
+test('without confirms a message that found no room stays in memory, and the next publish ends the channel', async () => {
+  const { store, broker, client } = await world();
+  await client.channel(2);
+  store.isFull = true;
+  client.publish(2, 'q', { properties: persistent, body: Buffer.from('one') });
+  await client.method('connection.blocked');
+  assert.equal(ready(broker), 1);
+  client.publish(2, 'q', { properties: persistent, body: Buffer.from('two') });
+  await assert.rejects(client.method('basic.ack'), /RESOURCE_ERROR/);
+  store.isFull = false;
+  client.destroy();
+  await broker.stop();
+  assert.deepEqual(stored(store), []);
+});
+
+test('a transaction waits for room as a whole', async () => {
+  const { store, clock, broker, client } = await world();
+  await client.channel(2);
+  client.send(2, { name: 'tx.select' });
+  await client.method('tx.select-ok');
+  client.publish(2, 'q', { properties: persistent, body: Buffer.from('one') });
+  store.isFull = true;
+  client.send(2, { name: 'tx.commit' });
+  await client.method('connection.blocked');
+  store.isFull = false;
+  await clock.advance(5_000);
+  await client.method('tx.commit-ok');
+  assert.deepEqual(stored(store), ['one']);
+  client.destroy();
+  await broker.stop();
+});
+
+test('the reserve takes room, gives it back once, and takes it again', (t) => {
+  const folder = temporaryFolder('reserve');
+  t.after(() => folder.remove());
+  const reserve = new DiskReserve(folder.path, { bytes: 200_000, random: seededRandom(1) });
+  assert.equal(reserve.release(), false);
+  reserve.take();
+  reserve.take();
+  assert.deepEqual([reserve.release(), reserve.release()], [true, false]);
+});

@@ -15,6 +15,8 @@ import { Views } from './deployments/view.js';
 import { StartError } from './errors.js';
 import { apiLimits } from './limits.js';
 import type { AgentAccounts } from './machines/accounts.js';
+import type { EndParts } from './mailboxes/end-parts.js';
+import { MailboxKeeper } from './mailboxes/keeper.js';
 import { Joins } from './machines/joins.js';
 import { Machines } from './machines/machines.js';
 import { Presence } from './machines/presence.js';
@@ -65,6 +67,10 @@ export interface ApiTimings {
   readonly lostAfterMissed: number;
   /** Mailboxes outlive their machines so long, for the last receipts. Default 30 s. */
   readonly mailboxGraceMs: number;
+  /** A mailbox lives so long without contact from its reader, unless its machine says otherwise. Default 30 days. */
+  readonly mailboxLifetimeMs: number;
+  /** So long a letter may be on its way: a fresh mailbox comes no earlier after the end of an old one. Default 30 s. */
+  readonly mailboxSettleMs: number;
 }
 
 const timingsDefault: ApiTimings = {
@@ -75,6 +81,8 @@ const timingsDefault: ApiTimings = {
   unknownAfterMissed: 2,
   lostAfterMissed: 10,
   mailboxGraceMs: 30_000,
+  mailboxLifetimeMs: 30 * 86_400_000,
+  mailboxSettleMs: 30_000,
 };
 
 /** The API program but for its command line: truth, HTTP, and, once a transport is there, everything over the broker. */
@@ -111,9 +119,11 @@ export class Api {
     const context: Context = { store, clock, random, logger, notices: new Notices() };
     const address = { url: options.publicUrl ?? '' };
     const link: Link = { transport: undefined, carrier: undefined };
-    const parts = makeParts(options, { context, secrets, publicUrl: () => address.url });
+    const transport = (): Transport | undefined => link.transport;
+    const parts = makeParts(options, { context, secrets, publicUrl: () => address.url, transport });
     await parts.claims.restore();
     parts.timers.start();
+    parts.keeper.start();
     const isBrokerUp = (): boolean => isUp(link.transport);
     const server = await (options.makeServer ?? createServer)({
       context,
@@ -121,6 +131,7 @@ export class Api {
       ...parts,
       hub: new WatchHub({ db: store.db, notices: context.notices, logger, views: parts.views }),
       isBrokerUp,
+      transport,
       publicUrl: () => address.url,
       mailboxGraceMs: parts.timings.mailboxGraceMs,
       agentBundle: options.agentBundle,
@@ -166,6 +177,7 @@ export class Api {
   async stop(): Promise<void> {
     await this.server.close();
     await this.#parts.timers.stop();
+    await this.#parts.keeper.stop();
     await this.#link.carrier?.stop();
     await this.#brokerSide?.stop();
     await this.#context.store.close();
@@ -182,9 +194,14 @@ type Parts = ReturnType<typeof makeParts>;
 
 function makeParts(
   options: ApiOptions,
-  base: { readonly context: Context; readonly secrets: Secrets; readonly publicUrl: () => string },
+  base: {
+    readonly context: Context;
+    readonly secrets: Secrets;
+    readonly publicUrl: () => string;
+    readonly transport: () => Transport | undefined;
+  },
 ) {
-  const { context, secrets, publicUrl } = base;
+  const { context, secrets, publicUrl, transport } = base;
   const timings = { ...timingsDefault, ...options.timings };
   const leases = new Leases(context.clock, timings.leaseMs);
   const folded = new FoldedDeployments(apiLimits.deploymentsCachedMax.value);
@@ -192,6 +209,8 @@ function makeParts(
   const history = new History({ context, folded, leases, hintExpiresMs, mailboxGraceMs: timings.mailboxGraceMs });
   const accounts = options.accounts(secrets);
   const presence = new Presence({ clock: context.clock, ...timings });
+  const { mailboxLifetimeMs: lifetimeMs, mailboxSettleMs: settleMs } = timings;
+  const mailboxEnds: EndParts = { context, history, presence, lifetimeMs, settleMs };
   return {
     timings,
     leases,
@@ -201,6 +220,8 @@ function makeParts(
     presence,
     views: new Views({ db: context.store.db, presence, leases, clock: context.clock }),
     timers: new Timers({ context, history, presence }),
+    mailboxEnds,
+    keeper: new MailboxKeeper({ ...mailboxEnds, transport }),
     claims: new Claims({
       context,
       history,

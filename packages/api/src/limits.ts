@@ -15,7 +15,13 @@ export type ApiLimitName =
   | 'watcherBufferBytesMax'
   | 'timersAtOnceMax'
   | 'mailboxesOpenedAtOnceMax'
-  | 'reportsPerDeploymentMax';
+  | 'reportsPerDeploymentMax'
+  | 'inventoryLettersMax'
+  | 'mailboxesListedMax'
+  | 'messageAttemptsMax'
+  | 'deadLettersMax'
+  | 'deadLettersPerSenderMax'
+  | 'outputWatchersMax';
 
 /** Limits of the API program. */
 export const apiLimits: Readonly<Record<ApiLimitName, Limit>> = {
@@ -38,4 +44,14 @@ export const apiLimits: Readonly<Record<ApiLimitName, Limit>> = {
   timersAtOnceMax: { value: 500, unit: 'timers', bounds: 'timers carried out in one transaction' },
   mailboxesOpenedAtOnceMax: { value: 50, unit: 'mailboxes', bounds: 'mailboxes being declared at the same time' },
   reportsPerDeploymentMax: { value: 10_000, unit: 'reports', bounds: 'reports kept of one deployment' },
+  inventoryLettersMax: {
+    value: 1_000,
+    unit: 'letters',
+    bounds: 'letters in the event that tells the end of a mailbox',
+  },
+  mailboxesListedMax: { value: 1_000, unit: 'mailboxes', bounds: 'mailboxes in one answer' },
+  messageAttemptsMax: { value: 5, unit: 'attempts', bounds: 'attempts at a message before it becomes a dead letter' },
+  deadLettersMax: { value: 10_000, unit: 'messages', bounds: 'dead letters kept; beyond it the oldest go' },
+  deadLettersPerSenderMax: { value: 1_000, unit: 'messages', bounds: 'dead letters kept of one machine' },
+  outputWatchersMax: { value: 200, unit: 'streams', bounds: 'followers of output at once' },
 };

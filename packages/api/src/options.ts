@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { limits, parseDuration } from '@torcello/contracts';
 import { StartError } from './errors.js';
 
 /** What the command line and the environment say. */
@@ -15,7 +16,7 @@ export interface ProgramOptions {
   readonly agentBundle: string | undefined;
   readonly planKey: string | undefined;
   /** Only what was given; the API has a default for each. */
-  readonly timings: Readonly<Partial<Record<'leaseMs' | 'sweepMs' | 'heartbeatMs', number>>>;
+  readonly timings: Readonly<Partial<Record<'leaseMs' | 'sweepMs' | 'heartbeatMs' | 'mailboxLifetimeMs', number>>>;
 }
 
 export const usage: string = `torcello-api --data DIR --listen HOST:PORT --transport URL [options]
@@ -35,6 +36,7 @@ The API server: keeps the truth, answers over HTTP, works with conductors and ag
   --lease-ms NUMBER            a conductor's lease ends so long after its last renewal; default 30000
   --sweep-ms NUMBER            between two looks for deployments that nobody works on; default 5000
   --heartbeat-ms NUMBER        agents give a sign of life so often; default 10000
+  --mailbox-lifetime DURATION  a mailbox whose agent is silent for so long ends (7d, 1h30m); default 30d
   --help                       this text
 
 Prints one line of JSON, {"ready":true,"api":URL}, when it serves. Logs go to stderr. Ends on SIGTERM and SIGINT.
@@ -63,6 +65,7 @@ export function readOptions(
       ...duration('leaseMs', '--lease-ms', values['lease-ms']),
       ...duration('sweepMs', '--sweep-ms', values['sweep-ms']),
       ...duration('heartbeatMs', '--heartbeat-ms', values['heartbeat-ms']),
+      ...lifetime(values['mailbox-lifetime']),
     },
   };
 }
@@ -80,6 +83,7 @@ const settings = {
   'lease-ms': { type: 'string' },
   'sweep-ms': { type: 'string' },
   'heartbeat-ms': { type: 'string' },
+  'mailbox-lifetime': { type: 'string' },
   help: { type: 'boolean' },
 } as const;
 
@@ -91,6 +95,18 @@ function duration(name: string, option: string, text: string | undefined): Reado
   const valueMs = /^\d{1,7}$/.test(text) ? Number(text) : 0;
   if (valueMs >= durationMsMin && valueMs <= durationMsMax) return { [name]: valueMs };
   throw new StartError('USAGE', `${option} takes ${durationMsMin} to ${durationMsMax} ms, not "${text}"`);
+}
+
+function lifetime(text: string | undefined): { readonly mailboxLifetimeMs?: number } {
+  if (text === undefined) return {};
+  const lifetimeMs = parseDuration(text);
+  if (
+    lifetimeMs !== undefined &&
+    lifetimeMs >= limits.mailboxLifetimeMsMin.value &&
+    lifetimeMs <= limits.mailboxLifetimeMsMax.value
+  )
+    return { mailboxLifetimeMs: lifetimeMs };
+  throw new StartError('USAGE', `--mailbox-lifetime takes a duration from 1s to 3650d, as 30d, not "${text}"`);
 }
 
 function parse(args: readonly string[]) {

@@ -17,7 +17,9 @@ export type LimitName =
   | 'outputRunBytesMax'
   | 'agentMessageBytesMax'
   | 'machinesPerRequestMax'
-  | 'stepTimeoutMsMax';
+  | 'stepTimeoutMsMax'
+  | 'mailboxLifetimeMsMin'
+  | 'mailboxLifetimeMsMax';
 
 /** Limits of what crosses a process. */
 export const limits: Readonly<Record<LimitName, Limit>> = {
@@ -33,4 +35,6 @@ export const limits: Readonly<Record<LimitName, Limit>> = {
   agentMessageBytesMax: { value: 1_048_576, unit: 'bytes', bounds: 'one message of an agent' },
   machinesPerRequestMax: { value: 5_000, unit: 'machines', bounds: 'machines added at once' },
   stepTimeoutMsMax: { value: 86_400_000, unit: 'ms', bounds: 'the time one step may take' },
+  mailboxLifetimeMsMin: { value: 1_000, unit: 'ms', bounds: 'the shortest lifetime of a mailbox without contact' },
+  mailboxLifetimeMsMax: { value: 315_360_000_000, unit: 'ms', bounds: 'the longest (ten years)' },
 };

@@ -10,10 +10,10 @@ export interface MailboxEndTable {
   /** `lifetime`: nobody read it for so long. `deleted`: somebody asked for it. */
   readonly reason: 'lifetime' | 'deleted';
   /**
-   * `closing`: nothing is put into it any more. `listed`: what was in the broker is written down. `closed`: the queue is
-   * gone, every plan was told. `reopened`: the machine has a fresh one under the same name.
+   * `closing`: nothing is put into it any more. `closed`: the queue is gone, and what is certain was told. `settled`: no
+   * letter can be on its way any more. `reopened`: the machine has a fresh one under the same name.
    */
-  readonly state: 'closing' | 'listed' | 'closed' | 'reopened';
+  readonly state: 'closing' | 'closed' | 'settled' | 'reopened';
   /** 1 when a fresh one is wanted as soon as this one has ended. */
   readonly is_reopening: Generated<number>;
   readonly lifetime_ms: number;

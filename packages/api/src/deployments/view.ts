@@ -197,6 +197,8 @@ async function machinesOf(
       'last_heartbeat_at',
       'running_plan',
       'is_mailbox_declared',
+      'mailbox_closed_at',
+      'notices',
     ])
     .where('environment_id', '=', deployment.environment_id)
     .execute();

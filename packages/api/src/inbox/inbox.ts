@@ -3,6 +3,7 @@ import type { Context } from '../context.js';
 import type { Work } from '../database/store.js';
 import type { PlanRow } from '../database/tables.js';
 import type { History } from '../deployments/history.js';
+import { CarefulBatch } from '../dead-letters/careful-batch.js';
 import type { Verdict } from '../messaging/batch-reader.js';
 import { readAgentMessage } from './agent-message.js';
 import type { AgentMessage } from './agent-message.js';
@@ -19,53 +20,62 @@ export interface InboxWork {
 }
 
 /**
- * Takes what agents send, a batch in one transaction. Everything in it is hostile: size and schema were checked, the
- * plan has to belong to the machine of the routing key. What fails a check is rejected and does nothing.
+ * Takes what agents send, a batch in one transaction. Everything in it is hostile: size and schema are checked, and the
+ * plan has to belong to the machine of the routing key. What fails a check does nothing and becomes a dead letter.
  */
 export class Inbox {
   readonly #context: Context;
   readonly #history: History;
-  #refused = 0;
+  readonly #batches: CarefulBatch;
 
-  constructor(context: Context, history: History) {
+  constructor(context: Context, history: History, queue: string) {
     this.#context = context;
     this.#history = history;
-  }
-
-  /** Messages refused since the start. */
-  get refused(): number {
-    return this.#refused;
-  }
-
-  async take(batch: readonly Delivery[]): Promise<readonly Verdict[]> {
-    const messages = batch.map(readAgentMessage);
-    return this.#context.store.write(async (work) => {
-      const verdicts: Verdict[] = [];
-      for (const message of messages) verdicts.push(await this.#takeOne(work, message));
-      return verdicts;
+    this.#batches = new CarefulBatch({
+      context,
+      queue,
+      handle: (work, delivery) => this.#takeOne(work, delivery),
+      onHandled: (work, handled) => this.#noteContact(work, handled),
     });
   }
 
-  async #takeOne(work: Work, message: ReturnType<typeof readAgentMessage>): Promise<Verdict> {
-    if (typeof message === 'string') return this.#refuse(message);
+  async take(batch: readonly Delivery[]): Promise<readonly Verdict[]> {
+    return this.#batches.take(batch);
+  }
+
+  /** Why it cannot be handled; undefined when it was. */
+  async #takeOne(work: Work, delivery: Delivery): Promise<string | undefined> {
+    const message = readAgentMessage(delivery);
+    if (typeof message === 'string') return message;
     const inbox = { context: this.#context, history: this.#history, work };
     if (message.kind === 'heartbeat') {
       await storeHeartbeat(inbox, message.body);
-      return 'accept';
+      return undefined;
     }
     const plan = await planOf(work, message);
-    if (plan === undefined) return this.#refuse('foreign_plan', message.machineId);
+    if (plan === undefined) return 'foreign_plan';
     if (message.kind === 'result') await storeResult(inbox, plan, message);
     if (message.kind === 'progress') await storeProgress(inbox, plan, message.body);
     if (message.kind === 'output') await storeOutput(inbox, plan, message.body);
-    return 'accept';
+    return undefined;
   }
 
-  #refuse(flaw: string, machineId?: string): Verdict {
-    this.#refused += 1;
-    this.#context.logger.warn('a message of an agent was refused', { flaw, machineId });
-    return 'reject';
+  /** Whatever an agent sends is a sign of life of its mailbox's reader. Heartbeats are noted where they are stored. */
+  async #noteContact(work: Work, handled: readonly Delivery[]): Promise<void> {
+    const senders = new Set(handled.flatMap(({ destination }) => senderOf(destination.routingKey)));
+    if (senders.size === 0) return;
+    await work.db
+      .updateTable('machines')
+      .set({ contact_at: this.#context.clock.now() })
+      .where('id', 'in', [...senders])
+      .where('enrolment', '>', 0)
+      .execute();
   }
+}
+
+function senderOf(routingKey: string): readonly string[] {
+  const [, machineId, kind] = /^([0-9a-f]{32})\.([a-z]+)$/.exec(routingKey) ?? [];
+  return machineId === undefined || kind === 'heartbeat' ? [] : [machineId];
 }
 
 /** The plan that a message is about, if it is the sender's own and of the deployment that it names. */

@@ -68,7 +68,12 @@ export class Joins {
         cure: 'torcello machine join-line MACHINE makes a new one',
       });
     }
-    if (row.token_used_by === key) return row;
+    if (row.token_used_by === key) return this.#heard(work, row);
+    if (row.mailbox_closed_at !== null) {
+      return new Refusal('token_unknown', `the join line ended with the mailbox of ${row.name}`, {
+        cure: `torcello machine join-line ${row.id} makes a new one, with a fresh mailbox`,
+      });
+    }
     if (row.token_used_by !== null) {
       await work.db.updateTable('machines').set({ is_token_contested: 1 }).where('id', '=', row.id).execute();
       const detail = { hostname: request.hostname, first: row.hostname };
@@ -83,6 +88,13 @@ export class Joins {
       });
     }
     return this.#take(work, row, { request, key });
+  }
+
+  /** To ask again is a sign of life too: where its mailbox has ended meanwhile there will be a fresh one. */
+  async #heard(work: Work, row: MachineRow): Promise<MachineRow> {
+    const contact_at = this.#options.context.clock.now();
+    await work.db.updateTable('machines').set({ contact_at }).where('id', '=', row.id).execute();
+    return { ...row, contact_at };
   }
 
   async #take(

@@ -8,6 +8,7 @@ import { endPlansOfMachine } from '../deployments/abandon.js';
 import type { History } from '../deployments/history.js';
 import { removeMailbox } from '../environments/remove.js';
 import { Refusal } from '../errors.js';
+import { reopenMailbox } from '../mailboxes/reopen.js';
 import { digestOf } from '../secrets.js';
 
 const rolePattern = /^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/;
@@ -111,7 +112,8 @@ export class Machines {
   /** A new token; the old one is void. The agent that joined before keeps its place until another one joins. */
   async renewToken(id: string): Promise<string> {
     return this.#context.store.write(async (work) => {
-      await findMachine(work.db, id);
+      const machine = await findMachine(work.db, id);
+      if (machine.mailbox_closed_at !== null) await reopenMailbox(this.#context, work, machine);
       const token = this.#newToken();
       const changes = { token_digest: digestOf(token), token_used_by: null, is_token_contested: 0 };
       await work.db.updateTable('machines').set(changes).where('id', '=', id).execute();

@@ -39,6 +39,11 @@ export class Presence {
     this.#linkDownSinceMs = clock.now();
   }
 
+  /** Of silence, while we listen, until an agent is shown as lost. */
+  get lostAfterMs(): number {
+    return this.#lostAfterMs;
+  }
+
   linkIsUp(): void {
     this.#linkUpSinceMs ??= this.#clock.now();
   }

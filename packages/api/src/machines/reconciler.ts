@@ -73,6 +73,11 @@ export class Reconciler {
       .selectFrom('machines')
       .select(['id', 'mailbox'])
       .where('is_mailbox_declared', '=', 0)
+      .where('mailbox_closed_at', 'is', null)
+      // One that is being taken away has to be gone before there is a fresh one of its name.
+      .where('mailbox', 'not in', (inner) =>
+        inner.selectFrom('mailbox_ends').select('mailbox').where('state', '!=', 'reopened'),
+      )
       .limit(limit)
       .execute();
     if (rows.length === 0) return false;

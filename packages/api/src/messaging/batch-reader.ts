@@ -2,8 +2,8 @@ import { Background, sleep } from '@torcello/platform';
 import type { Clock, Logger } from '@torcello/platform';
 import type { Delivery, Subscription, Transport } from '@torcello/messaging';
 
-/** What becomes of one message of a batch: `accept` it as done with, or `reject` what can never be handled. */
-export type Verdict = 'accept' | 'reject';
+/** What becomes of one message of a batch: `accept` it as done with, or `release` it to be tried again. */
+export type Verdict = 'accept' | 'release';
 
 export interface BatchReaderOptions {
   readonly transport: Transport;
@@ -72,7 +72,7 @@ export class BatchReader {
     const { handle, logger, queue, clock } = this.#options;
     try {
       const verdicts = await handle(batch);
-      batch.forEach((delivery, place) => (verdicts[place] === 'reject' ? delivery.reject() : delivery.accept()));
+      batch.forEach((delivery, place) => (verdicts[place] === 'accept' ? delivery.accept() : delivery.release()));
     } catch (error) {
       logger.error('messages could not be stored and go back', { queue, messages: batch.length, error });
       await sleep(clock, pauseMs, this.#stopping.signal).catch(() => undefined);

@@ -96,18 +96,17 @@ export class BrokerSide implements Service {
   /** Results and progress, output, and heartbeats each have their own reader: none can drown another. */
   #readers(): readonly BatchReader[] {
     const { context, transport, history } = this.#options;
-    const inbox = new Inbox(context, history);
-    return [resultsMailbox, outputMailbox, heartbeatsMailbox].map(
-      (queue) =>
-        new BatchReader({
-          transport,
-          queue,
-          batchMax: apiLimits.agentBatchMax.value,
-          clock: context.clock,
-          logger: context.logger,
-          handle: (batch) => inbox.take(batch),
-        }),
-    );
+    return [resultsMailbox, outputMailbox, heartbeatsMailbox].map((queue) => {
+      const inbox = new Inbox(context, history, queue);
+      return new BatchReader({
+        transport,
+        queue,
+        batchMax: apiLimits.agentBatchMax.value,
+        clock: context.clock,
+        logger: context.logger,
+        handle: (batch) => inbox.take(batch),
+      });
+    });
   }
 
   #senders(): readonly { start(): void; stop(): Promise<void> }[] {

@@ -117,6 +117,7 @@ export class Relay {
       .selectFrom('machines')
       .select('id')
       .where('mailbox', '=', row.mailbox)
+      .where('mailbox_closed_at', 'is', null)
       .executeTakeFirst();
     return machine !== undefined;
   }

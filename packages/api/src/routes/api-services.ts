@@ -1,3 +1,4 @@
+import type { Transport } from '@torcello/messaging';
 import type { Catalog } from '../packages/catalog.js';
 import type { Context } from '../context.js';
 import type { FoldedDeployments } from '../deployments/folded.js';
@@ -6,6 +7,8 @@ import type { Views } from '../deployments/view.js';
 import type { Leases } from '../deployments/leases.js';
 import type { Environments } from '../environments/environments.js';
 import type { Joins } from '../machines/joins.js';
+import type { EndParts } from '../mailboxes/end-parts.js';
+import type { MailboxKeeper } from '../mailboxes/keeper.js';
 import type { Machines } from '../machines/machines.js';
 import type { Presence } from '../machines/presence.js';
 import type { Secrets } from '../secrets.js';
@@ -28,6 +31,11 @@ export interface ApiServices {
   /** How long mailboxes stay after their machines are gone, so that agents can still fetch receipts. */
   readonly mailboxGraceMs: number;
   readonly isBrokerUp: () => boolean;
+  /** Undefined until the API works over a broker. */
+  readonly transport: () => Transport | undefined;
+  /** How mailboxes end. */
+  readonly mailboxEnds: EndParts;
+  readonly keeper: MailboxKeeper;
   /** Base of the API's address as agents and people reach it. */
   readonly publicUrl: () => string;
   /** The agent's one file, or undefined where it was not built. */

@@ -1,7 +1,9 @@
 import type { FastifyInstance } from 'fastify';
+import type { MailboxEndRow } from '../database/mailbox-tables.js';
 import type { MachineRow } from '../database/tables.js';
 import { deploymentRow } from '../deployments/rows.js';
 import { Refusal } from '../errors.js';
+import { whyMailbox } from '../why/mailbox-why.js';
 import { why } from '../why/why.js';
 import type { Why } from '../why/why.js';
 import type { ApiServices } from './api-services.js';
@@ -74,22 +76,27 @@ async function ofMailbox(services: ApiServices, id: string): Promise<Found | und
     .selectAll()
     .where('mailbox', '=', id)
     .executeTakeFirst();
-  return row === undefined ? undefined : { kind: 'mailbox', id, why: await whyMachine(services, row) };
+  if (row !== undefined) return { kind: 'mailbox', id, why: await whyMachine(services, row) };
+  const end = await endOfMailbox(services, id);
+  return end === undefined ? undefined : { kind: 'mailbox', id, why: nothing(end.began_at, 'its machine is gone') };
+}
+
+async function endOfMailbox({ context }: ApiServices, mailbox: string): Promise<MailboxEndRow | undefined> {
+  return context.store.db.selectFrom('mailbox_ends').selectAll().where('mailbox', '=', mailbox).executeTakeFirst();
 }
 
 async function whyMachine(services: ApiServices, row: MachineRow): Promise<Why> {
   const names = { machine: row.name, machineId: row.id, mailbox: row.mailbox };
-  if (row.is_mailbox_declared === 0) return why('mailbox-not-declared', { sinceMs: row.created_at, names });
+  const end = await endOfMailbox(services, row.mailbox);
+  const found = whyMailbox({ ...services.mailboxEnds, machine: row, end });
+  if (found !== undefined && row.is_token_contested === 0) return found;
   if (row.is_token_contested === 1)
     return why('join-token-contested', { sinceMs: row.joined_at ?? row.created_at, names });
-  if (row.joined_at === null) return why('join-token-unused', { sinceMs: row.created_at, names });
-  const lastMs = Math.max(row.last_heartbeat_at ?? 0, row.joined_at);
+  const lastMs = Math.max(row.last_heartbeat_at ?? 0, row.joined_at ?? 0);
   const { state, evidence } = services.presence.judge({
     joinedAtMs: row.joined_at,
     lastHeartbeatAtMs: row.last_heartbeat_at,
   });
-  if (state === 'lost') return why('lost', { sinceMs: lastMs, evidence, names });
-  if (state !== 'online') return why('waiting-machine-offline', { sinceMs: lastMs, evidence, names });
   const plan = await services.context.store.db
     .selectFrom('plans')
     .select(['deployment_id', 'step', 'since'])
@@ -128,6 +135,38 @@ async function ofEnvironment(services: ApiServices, id: string): Promise<Found |
 }
 
 async function ofMessage(services: ApiServices, id: string): Promise<Found | undefined> {
+  return (await ofDeadLetter(services, id)) ?? (await ofEvent(services, id)) ?? ofLetter(services, id);
+}
+
+/** By its own id, or by the id that its sender gave it. */
+async function ofDeadLetter(services: ApiServices, id: string): Promise<Found | undefined> {
+  const row = await services.context.store.db
+    .selectFrom('dead_letters')
+    .select(['id', 'reason', 'at'])
+    .where((column) => column.or([column('id', '=', id), column('message_id', '=', id)]))
+    .orderBy('at')
+    .executeTakeFirst();
+  if (row === undefined) return undefined;
+  const names = { reason: row.reason, message: row.id };
+  return { kind: 'message', id, why: why('dead-letter', { sinceMs: row.at, names }) };
+}
+
+async function ofEvent(services: ApiServices, id: string): Promise<Found | undefined> {
+  const row = await services.context.store.db
+    .selectFrom('events')
+    .select(['type', 'created_at'])
+    .where('event_id', '=', id)
+    .executeTakeFirst();
+  if (row === undefined) return undefined;
+  return { kind: 'message', id, why: why('event-not-sent', { sinceMs: row.created_at, names: { type: row.type } }) };
+}
+
+/** A letter to a machine or a conductor: what waits to be sent, and a plan or its cancel by the plan. */
+async function ofLetter(services: ApiServices, id: string): Promise<Found | undefined> {
+  if (id.startsWith('cancel-')) {
+    const plan = await ofPlan(services, id.slice('cancel-'.length));
+    return plan === undefined ? undefined : { ...plan, kind: 'message', id };
+  }
   const { db } = services.context.store;
   const letter = await db
     .selectFrom('outbox')

@@ -179,6 +179,48 @@ export const causes: Readonly<Record<CauseCode, Cause>> = {
     cure: 'torcello machine join-line {machineId}',
     endsWith: 'a new join line',
   },
+  'mailbox-closing': {
+    of: ['mailbox', 'machine', 'plan'],
+    text: 'the mailbox of {machine} ends: what is in it is taken out of the broker',
+    cure: 'see whether the broker is up: GET /healthz',
+    endsWith: 'the API, which empties it as soon as the broker answers',
+  },
+  'mailbox-ended': {
+    of: ['mailbox', 'machine', 'plan'],
+    text: '{machine} has no mailbox any more: {reason}',
+    cure: 'torcello machine join-line {machineId} opens a fresh one',
+    endsWith: 'a new join line, or the return of the agent that had joined',
+  },
+  'mailbox-reopening': {
+    of: ['mailbox', 'machine', 'plan'],
+    text: 'a fresh mailbox of {machine} opens when no letter to the old one can be on its way any more',
+    cure: 'nothing to do; torcello mailbox show {mailbox}',
+    endsWith: 'the API, which opens it',
+  },
+  'mailbox-ended-unsettled': {
+    of: ['plan', 'deployment'],
+    text: 'the mailbox of {machine} has ended, and whether {machine} had taken the plan before is unknown',
+    cure: 'start the agent on {machine}: it says what it did; or torcello machine delete {machineId}',
+    endsWith: 'the answer of the agent, or the end of the machine',
+  },
+  'letter-refused': {
+    of: ['plan', 'deployment'],
+    text: '{machine} threw away a letter that came since this plan was put: {reason}',
+    cure: 'torcello mailbox redeliver {mailbox}',
+    endsWith: 'the plan, which comes once more',
+  },
+  'dead-letter': {
+    of: ['message'],
+    text: 'it could not be handled: {reason}',
+    cure: 'torcello deadletter requeue {message}, or torcello deadletter discard {message}',
+    endsWith: 'somebody who decides',
+  },
+  'event-not-sent': {
+    of: ['message'],
+    text: 'the event {type} waits for the broker',
+    cure: 'see whether the broker is up: GET /healthz',
+    endsWith: 'the API, which sends it as soon as the broker answers',
+  },
   'nothing-waits': {
     of: ['deployment', 'plan', 'machine', 'mailbox', 'environment'],
     text: 'it waits for nothing: {state}',
@@ -216,4 +258,11 @@ export type CauseCode =
   | 'environment-busy'
   | 'join-token-unused'
   | 'join-token-contested'
+  | 'mailbox-closing'
+  | 'mailbox-ended'
+  | 'mailbox-reopening'
+  | 'mailbox-ended-unsettled'
+  | 'letter-refused'
+  | 'dead-letter'
+  | 'event-not-sent'
   | 'nothing-waits';

@@ -1,3 +1,4 @@
+import type { AgentNotice } from '@torcello/contracts/agent';
 import { isoTime } from '../times.js';
 import type { DeploymentRow, PlanRow } from '../database/tables.js';
 import type { Presence } from '../machines/presence.js';
@@ -15,6 +16,9 @@ export interface MachineFacts {
   readonly last_heartbeat_at: number | null;
   readonly running_plan: string | null;
   readonly is_mailbox_declared: number;
+  readonly mailbox_closed_at: number | null;
+  /** What its agent says went wrong, JSON list. */
+  readonly notices: string | null;
 }
 
 export interface PlanFacts {
@@ -65,8 +69,10 @@ function judge({ plan, machine, presence }: PlanFacts): ReturnType<Presence['jud
   };
 }
 
-function stateOf({ plan, nowMs }: PlanFacts, judged: Judged): string {
+function stateOf({ plan, nowMs, machine }: PlanFacts, judged: Judged): string {
   const isTaken = plan.state === 'running' || plan.state === 'delivered';
+  const hasEnded = machine !== undefined && machine.mailbox_closed_at !== null;
+  if (hasEnded && plan.state === 'stored') return 'unknown';
   if (isTaken && (judged === 'unknown' || judged === 'lost')) return judged;
   if (!isTaken && plan.start_by_at !== null && plan.start_by_at <= nowMs) return 'unknown';
   return plan.state;
@@ -79,6 +85,8 @@ function causeOf(facts: PlanFacts, judged: Judged, state: string): CauseCode {
     return plan.cancel_stored_at === null && deployment.finished_at === null ? 'cancel-not-sent' : 'cancel-unsettled';
   if (deployment.superseded_by !== null)
     return plan.started_at === null ? 'superseded-unsettled' : 'superseded-too-late';
+  if (plan.delivered_at === null && (facts.machine?.mailbox_closed_at ?? null) !== null)
+    return plan.state === 'scheduled' ? 'mailbox-ended' : 'mailbox-ended-unsettled';
   if (state === 'lost') return 'lost';
   if (plan.state === 'running') return state === 'running' ? 'running-step' : 'unknown-silent';
   if (plan.state === 'delivered') return state === 'delivered' ? inLine(facts, 'waiting-to-start') : 'unknown-silent';
@@ -86,7 +94,8 @@ function causeOf(facts: PlanFacts, judged: Judged, state: string): CauseCode {
   if (plan.state === 'scheduled') return causeOfUnstored(facts, isDown);
   if (judged === 'never joined') return 'waiting-machine-never-joined';
   if (isDown) return 'queued-broker-unreachable';
-  return judged === 'online' ? inLine(facts, 'waiting-delivery') : 'waiting-machine-offline';
+  if (judged !== 'online') return 'waiting-machine-offline';
+  return refusedSince(facts) === undefined ? inLine(facts, 'waiting-delivery') : 'letter-refused';
 }
 
 function causeOfUnstored({ machine, isHeld }: PlanFacts, isDown: boolean): CauseCode {
@@ -102,6 +111,13 @@ function inLine({ machine, plan, planInFront }: PlanFacts, otherwise: CauseCode)
     : otherwise;
 }
 
+/** What the agent said of a letter that it threw away after this plan was put into its mailbox. */
+function refusedSince({ machine, plan }: PlanFacts): string | undefined {
+  const notices = JSON.parse(machine?.notices ?? '[]') as readonly AgentNotice[];
+  return notices.find(({ code, lastAtMs }) => code === 'LETTER_REFUSED' && lastAtMs >= (plan.stored_at ?? Infinity))
+    ?.detail;
+}
+
 function sinceLinkDown({ presence, plan }: PlanFacts): number {
   return presence.linkDownSinceMs ?? plan.since;
 }
@@ -112,7 +128,8 @@ function sinceOf({ plan, deployment }: PlanFacts, code: CauseCode, lastMs: numbe
   return code === 'lost' || code === 'unknown-silent' ? Math.max(lastMs, plan.scheduled_at) : plan.since;
 }
 
-function namesOf({ plan, deployment, machine, planInFront }: PlanFacts): Readonly<Record<string, string>> {
+function namesOf(facts: PlanFacts): Readonly<Record<string, string>> {
+  const { plan, deployment, machine, planInFront } = facts;
   return {
     machine: plan.machine_name,
     machineId: plan.machine_id,
@@ -120,6 +137,8 @@ function namesOf({ plan, deployment, machine, planInFront }: PlanFacts): Readonl
     plan: planInFront ?? machine?.running_plan ?? plan.plan_id,
     step: plan.step ?? '(between two steps)',
     by: deployment.superseded_by ?? '',
+    mailbox: machine?.mailbox ?? '',
+    reason: refusedSince(facts) ?? 'it was not read for too long, or was deleted',
   };
 }
 

@@ -1,0 +1,243 @@
+import { letterKindHeader } from '@torcello/contracts';
+import { isMessagingError, mailboxes } from '@torcello/messaging';
+import type { Transport } from '@torcello/messaging';
+import { Background, sleep } from '@torcello/platform';
+import type { MachineRow } from '../database/tables.js';
+import { apiLimits } from '../limits.js';
+import { isUp } from '../messaging/broker-side.js';
+import { beginEnd } from './begin-end.js';
+import { lifetimeOf } from './contact.js';
+import { drain } from './drain.js';
+import type { EndParts } from './end-parts.js';
+import { EventSender } from './event-sender.js';
+import { finishEnd, settleEnd } from './finish-end.js';
+import { reopenMailbox } from './reopen.js';
+
+/** How often it is looked for what is due: well within the 5 s that are promised. */
+const lookMs = 1_000;
+const putTimeoutMs = 10_000;
+
+export interface MailboxKeeperOptions extends EndParts {
+  /** Undefined until the API works over a broker. */
+  readonly transport: () => Transport | undefined;
+}
+
+/**
+ * Ends mailboxes that nobody reads any more, step by step, each of which stands in the database: begun, emptied at the
+ * broker, settled, and perhaps opened anew. A crash or an absent broker only means later.
+ */
+export class MailboxKeeper {
+  readonly #options: MailboxKeeperOptions;
+  readonly #background: Background;
+  readonly #stopping = new AbortController();
+  readonly #events: EventSender;
+  readonly #emptying = new Map<string, Promise<void>>();
+  #unlisten: () => void = () => undefined;
+  #wakeUp = new AbortController();
+
+  constructor(options: MailboxKeeperOptions) {
+    this.#options = options;
+    this.#events = new EventSender(options.context);
+    this.#background = new Background((what, error) =>
+      options.context.logger.error('the mailbox keeper failed', { what, error }),
+    );
+  }
+
+  start(): void {
+    this.#unlisten = this.#options.context.notices.listen((notice) => {
+      if (notice.type === 'mailboxes') this.#wakeUp.abort(new Error('there is work'));
+    });
+    this.#background.run('keeper', () => this.#run());
+  }
+
+  async stop(): Promise<void> {
+    this.#unlisten();
+    this.#stopping.abort(new Error('the keeper stops'));
+    this.#wakeUp.abort(new Error('the keeper stops'));
+    await this.#background.settled();
+    await Promise.allSettled(this.#emptying.values());
+  }
+
+  /** Empties a mailbox whose end has begun at once. Resolves at once without a broker: the next look does it. */
+  async emptyNow(mailbox: string): Promise<void> {
+    const transport = this.#options.transport();
+    if (transport !== undefined && isUp(transport)) await this.#emptyOne(transport, mailbox);
+  }
+
+  async #run(): Promise<void> {
+    const { clock } = this.#options.context;
+    while (!this.#stopping.signal.aborted) {
+      this.#wakeUp = new AbortController();
+      await this.#attempt('ends', () => this.#beginDue());
+      await this.#attempt('returns', () => this.#reopenReturned());
+      const transport = this.#options.transport();
+      if (transport !== undefined && isUp(transport)) await this.#workAt(transport);
+      await this.#attempt('settling', () => this.#settleDue());
+      if (this.#stopping.signal.aborted) return;
+      await sleep(clock, lookMs, this.#wakeUp.signal).catch(() => undefined);
+    }
+  }
+
+  async #workAt(transport: Transport): Promise<void> {
+    await this.#attempt('emptying', () => this.#empty(transport));
+    await this.#attempt('letters', () => this.#putAgain(transport));
+    await this.#attempt('events', () => this.#events.send(transport, this.#stopping.signal));
+  }
+
+  /** What fails is tried again with the next look, and holds up nothing else. */
+  async #attempt(what: string, action: () => Promise<void>): Promise<void> {
+    if (this.#stopping.signal.aborted) return;
+    try {
+      await action();
+    } catch (error) {
+      if (!this.#stopping.signal.aborted)
+        this.#options.context.logger.warn('mailboxes wait for the next look', { what, error });
+    }
+  }
+
+  async #beginDue(): Promise<void> {
+    const { context } = this.#options;
+    const due = (await this.#pastLifetime()).filter((machine) => this.#isSilenceProved(machine));
+    for (const { id } of due) {
+      if (this.#stopping.signal.aborted) return;
+      await context.store.write(async (work) => {
+        // A sign of life may have come in between.
+        const [machine] = await this.#pastLifetime(work.db, id);
+        if (machine !== undefined) await beginEnd(this.#options, work, { machine, reason: 'lifetime' });
+      });
+    }
+  }
+
+  async #pastLifetime(
+    db: Pick<EndParts['context']['store']['db'], 'selectFrom'> = this.#options.context.store.db,
+    id?: string,
+  ): Promise<readonly MachineRow[]> {
+    const { context, lifetimeMs } = this.#options;
+    const now = context.clock.now();
+    return db
+      .selectFrom('machines')
+      .selectAll()
+      .where('mailbox_closed_at', 'is', null)
+      .where((column) => {
+        const before = column(column.val(now), '-', column.fn.coalesce('lifetime_ms', column.val(lifetimeMs)));
+        return column.and([
+          column(column.fn.coalesce('contact_at', 'created_at'), '<=', before),
+          column(column.fn.coalesce('joined_at', column.val(0)), '<=', before),
+          column(column.fn.coalesce('last_heartbeat_at', column.val(0)), '<=', before),
+        ]);
+      })
+      .where('mailbox', 'not in', (inner) =>
+        inner.selectFrom('mailbox_ends').select('mailbox').where('state', '!=', 'reopened'),
+      )
+      .$if(id !== undefined, (query) => query.where('id', '=', id ?? ''))
+      .limit(apiLimits.timersAtOnceMax.value)
+      .execute();
+  }
+
+  /** An agent that lives has had the time to say so, over a link that stood: else its silence says nothing. */
+  #isSilenceProved(machine: MachineRow): boolean {
+    const { context, presence, lifetimeMs } = this.#options;
+    if (machine.enrolment === 0) return true;
+    const listenedMs = Math.min(presence.lostAfterMs, lifetimeOf(machine, lifetimeMs));
+    return presence.hasListenedSince(context.clock.now() - listenedMs);
+  }
+
+  /** Empties mailboxes whose end has begun and takes them away, several at a time. */
+  async #empty(transport: Transport): Promise<void> {
+    const { context } = this.#options;
+    const ends = await context.store.db
+      .selectFrom('mailbox_ends')
+      .select('mailbox')
+      .where('state', '=', 'closing')
+      .orderBy('began_at')
+      .limit(apiLimits.mailboxesOpenedAtOnceMax.value)
+      .execute();
+    const waiting = ends.values();
+    const work = async (): Promise<void> => {
+      for (const { mailbox } of waiting) {
+        await this.#attempt(`emptying ${mailbox}`, () => this.#emptyOne(transport, mailbox));
+      }
+    };
+    await Promise.all(Array.from({ length: emptiedAtOnce }, work));
+    if (ends.length === apiLimits.mailboxesOpenedAtOnceMax.value) this.#wakeUp.abort(new Error('there is more'));
+  }
+
+  /** One that is being emptied already is only waited for. */
+  #emptyOne(transport: Transport, mailbox: string): Promise<void> {
+    const { store } = this.#options.context;
+    const running = this.#emptying.get(mailbox);
+    if (running !== undefined) return running;
+    const empty = async (): Promise<void> => {
+      try {
+        await drain({ store, transport, mailbox, signal: this.#stopping.signal });
+        await store.write((work) => finishEnd(this.#options, work, mailbox));
+      } finally {
+        this.#emptying.delete(mailbox);
+      }
+    };
+    const started = empty();
+    this.#emptying.set(mailbox, started);
+    return started;
+  }
+
+  async #settleDue(): Promise<void> {
+    const { context } = this.#options;
+    const due = await context.store.db
+      .selectFrom('mailbox_ends')
+      .select('mailbox')
+      .where('state', '=', 'closed')
+      .where('settle_at', '<=', context.clock.now())
+      .limit(apiLimits.timersAtOnceMax.value)
+      .execute();
+    for (const { mailbox } of due) await context.store.write((work) => settleEnd(this.#options, work, mailbox));
+  }
+
+  /** An agent that was silent for too long and is back finds a fresh mailbox. Where somebody deleted it, nobody does. */
+  async #reopenReturned(): Promise<void> {
+    const { context } = this.#options;
+    const returned = await context.store.db
+      .selectFrom('mailbox_ends')
+      .innerJoin('machines', 'machines.mailbox', 'mailbox_ends.mailbox')
+      .select(['machines.id', 'machines.mailbox'])
+      .where('machines.mailbox_closed_at', 'is not', null)
+      .where('mailbox_ends.reason', '=', 'lifetime')
+      .where('mailbox_ends.state', 'in', ['closed', 'settled'])
+      .where((column) =>
+        column.or([
+          column('machines.last_heartbeat_at', '>', column.ref('mailbox_ends.began_at')),
+          column('machines.contact_at', '>', column.ref('mailbox_ends.began_at')),
+        ]),
+      )
+      .limit(apiLimits.timersAtOnceMax.value)
+      .execute();
+    for (const machine of returned) await context.store.write((work) => reopenMailbox(context, work, machine));
+  }
+
+  /** Puts letters once more into mailboxes that are there. */
+  async #putAgain(transport: Transport): Promise<void> {
+    const { context } = this.#options;
+    const letters = await context.store.db
+      .selectFrom('redeliveries')
+      .innerJoin('machines', 'machines.mailbox', 'redeliveries.mailbox')
+      .selectAll('redeliveries')
+      .where('machines.is_mailbox_declared', '=', 1)
+      .where('machines.mailbox_closed_at', 'is', null)
+      .orderBy('redeliveries.id')
+      .limit(apiLimits.relayParallelMax.value)
+      .execute();
+    const boxes = letters.length === 0 ? undefined : mailboxes(transport);
+    for (const letter of letters) {
+      try {
+        const outgoing = { id: letter.letter_id, body: letter.body, headers: { [letterKindHeader]: letter.kind } };
+        await boxes?.put(letter.mailbox, outgoing, { signal: this.#stopping.signal, timeoutMs: putTimeoutMs });
+      } catch (error) {
+        if (isMessagingError(error, 'UNROUTABLE')) continue;
+        throw error;
+      }
+      await context.store.write(({ db }) => db.deleteFrom('redeliveries').where('id', '=', letter.id).execute());
+    }
+  }
+}
+
+/** Each empties one mailbox after the other. */
+const emptiedAtOnce = 8;

@@ -1,16 +1,18 @@
 /**
- * `npm run bench -- rpc|publish|consume|notify [--rounds N] [--json]`: the messaging library beside amqplib and, for RPC
- * and notifications, Python's oslo.messaging, over one RabbitMQ with the topology that oslo.messaging declares by default.
- * Needs a build, RabbitMQ and python3-oslo.messaging.
+ * `npm run bench -- rpc|publish|consume|notify [--rounds N] [--json]`: the bare AMQP 0-9-1 driver and the messaging library
+ * above it, beside amqplib, rabbitmq-client, Python's oslo.messaging and the naked codec as floor, over one RabbitMQ with the
+ * topology that oslo.messaging declares by default. Needs a build, RabbitMQ and python3-oslo.messaging.
  */
-import { spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import { connect as amqplibConnect } from 'amqplib';
-import { amqp091Driver } from '../packages/driver-amqp091/dist/src/index.js';
-import { connect, notifier, rpcClient, rpcServer } from '../packages/messaging/dist/src/index.js';
-import { startRabbitMq } from '../packages/test-support/dist/src/index.js';
+import { amqplib } from './contenders/amqplib.mjs';
+import { codec } from './contenders/codec.mjs';
+import { driver } from './contenders/driver.mjs';
+import { messaging } from './contenders/messaging.mjs';
+import { python } from './contenders/python.mjs';
+import { rabbitmqClient } from './contenders/rabbitmq-client.mjs';
 import { compare } from './lib/compare.mjs';
+import { many } from './lib/many.mjs';
+import { startRabbitMq } from '../packages/test-support/dist/src/index.js';
 
 const options = { rounds: { type: 'string', default: '5' }, json: { type: 'boolean', default: false } };
 const { values, positionals } = parseArgs({ options, allowPositionals: true });
@@ -19,195 +21,105 @@ const how = { rounds: Number(values.rounds), json: values.json };
 const body = Buffer.alloc(256, 'x');
 
 const rabbit = await startRabbitMq({ own: true });
-const url = rabbit.url();
-const transport = await connect(`${url}?amqp_durable_queues=false`, { drivers: [amqp091Driver()] });
-const amqplib = await amqplibConnect(url, { noDelay: true });
+const opened = [];
 try {
   await { rpc: benchRpc, publish: benchPublish, consume: benchConsume, notify: benchNotify }[what]();
 } finally {
-  await amqplib.close();
-  await transport.close();
+  for (const contender of opened.toReversed()) await contender.close();
   await rabbit.stop();
 }
 
+async function open(...contenders) {
+  for (const contender of contenders) opened.push(await contender(rabbit.url()));
+  return opened.slice(-contenders.length);
+}
+
 async function benchRpc() {
-  const server = rpcServer(transport, { topic: 'bench', server: 'one' }, [{ methods: { add: ({ a, b }) => a + b } }]);
-  await server.start();
-  const client = rpcClient(transport, { topic: 'bench' });
-  const plain = await amqplibRpc();
-  const python = startPython();
-  for (const outstanding of [1, 64]) {
-    const count = outstanding === 1 ? 1_000 : 6_400;
+  const [bare, whole, oslo, ...others] = await open(driver, messaging, python, amqplib, rabbitmqClient);
+  const callers = new Map();
+  for (const contender of [bare, whole, ...others]) callers.set(contender, await contender.caller());
+  for (const [outstanding, count] of [
+    [1, 3_000],
+    [64, 12_800],
+  ]) {
+    const runOf = (contender) => ({
+      name: contender.name,
+      run: () => many(count, outstanding, callers.get(contender)),
+    });
+    const asked = { op: 'rpc', topic: 'bench-python', count: count / 4, outstanding };
     await compare({
       ...how,
       title: `RPC, ${outstanding} outstanding`,
-      ours: { name: 'torcello', run: () => many(count, outstanding, () => client.call('add', { a: 1, b: 2 })) },
-      peers: [
-        { name: 'amqplib', run: () => many(count, outstanding, plain) },
-        { name: 'oslo.messaging', run: () => python.ask({ op: 'rpc', topic: 'bench-python', count, outstanding }) },
-      ],
+      ours: [bare, whole].map(runOf),
+      peers: [...others.map(runOf), { name: oslo.name, run: () => oslo.ask(asked) }],
     });
   }
-  python.stop();
-  await server.stop();
 }
 
 async function benchPublish() {
   const queue = 'bench-publish';
-  await transport.ensure({
-    kind: 'shared',
-    source: { queue },
-    reachedBy: [],
-    options: { lengthMax: 1_000, whenFull: 'drop-oldest' },
-  });
-  const channel = await amqplib.createConfirmChannel();
-  const message = { body, properties: {}, headers: {}, persistent: true, ifNobody: 'fail' };
-  const theirs = () =>
-    new Promise((resolve, reject) => {
-      const settle = (error) => (error ? reject(error) : resolve());
-      channel.sendToQueue(queue, body, { persistent: true, mandatory: true }, settle);
-    });
+  const [bare, whole, ...others] = await open(driver, messaging, amqplib, rabbitmqClient, codec);
+  await declare(queue, { 'x-max-length': 1_000 });
+  const publishers = new Map();
+  for (const contender of opened) publishers.set(contender, await contender.publisher(queue, body));
   for (const [outstanding, count] of [
-    [1, 500],
+    [1, 1_000],
     [500, 20_000],
   ]) {
+    const runOf = (contender) => ({
+      name: contender.name,
+      run: () => many(count, outstanding, publishers.get(contender)),
+    });
     await compare({
       ...how,
       title: `publish with confirm, ${outstanding} outstanding, 256 B`,
-      ours: {
-        name: 'torcello',
-        run: () => many(count, outstanding, () => transport.publish({ exchange: '', routingKey: queue }, message)),
-      },
-      peers: [{ name: 'amqplib', run: () => many(count, outstanding, theirs) }],
+      ours: [bare, whole].map(runOf),
+      peers: others.map(runOf),
     });
   }
 }
 
 async function benchConsume() {
-  const [queue, count] = ['bench-consume', 20_000];
-  await transport.ensure({ kind: 'shared', source: { queue }, reachedBy: [], options: {} });
-  const filler = await amqplib.createConfirmChannel();
-  const fill = async () => {
-    for (let at = 0; at < count; at += 1) filler.sendToQueue(queue, body);
-    await filler.waitForConfirms();
-  };
-  const ours = async () => {
-    let left = count;
-    let subscription;
-    await new Promise((resolve) => {
-      const onDelivery = (delivery) => {
-        delivery.accept();
-        left -= 1;
-        if (left === 0) resolve();
-      };
-      void transport.consume({ queue }, { credit: 500, onDelivery }).then((made) => (subscription = made));
-    });
-    await subscription.stop();
-  };
-  const theirs = async () => {
-    const channel = await amqplib.createChannel();
-    await channel.prefetch(500);
-    let left = count;
-    await new Promise((resolve) => {
-      void channel.consume(queue, (message) => {
-        channel.ack(message);
-        left -= 1;
-        if (left === 0) resolve();
-      });
-    });
-    await channel.close();
-  };
-  const filled = (work) => async () => {
-    await fill();
-    const [cpu, start] = [process.cpuUsage(), performance.now()];
-    await work();
-    const used = process.cpuUsage(cpu);
-    return { messages: count, cpuUs: used.user + used.system, seconds: (performance.now() - start) / 1000 };
-  };
+  const [queue, count, credit] = ['bench-consume', 20_000, 500];
+  const [bare, whole, ...others] = await open(driver, messaging, amqplib, rabbitmqClient, codec);
+  await declare(queue, {});
+  const fill = await bare.publisher(queue, body);
+  const runOf = (contender) => ({
+    name: contender.name,
+    run: async () => {
+      await many(count, 500, fill);
+      const [cpu, start] = [process.cpuUsage(), performance.now()];
+      await contender.consumeAll(queue, count, credit);
+      const used = process.cpuUsage(cpu);
+      return { messages: count, cpuUs: used.user + used.system, seconds: (performance.now() - start) / 1000 };
+    },
+  });
   await compare({
     ...how,
-    title: 'consume and ack, credit 500, 256 B',
-    ours: { name: 'torcello', run: filled(ours) },
-    peers: [{ name: 'amqplib', run: filled(theirs) }],
+    title: `consume and ack, credit ${credit}, 256 B`,
+    ours: [bare, whole].map(runOf),
+    peers: others.map(runOf),
   });
 }
 
 async function benchNotify() {
-  const { info } = notifier(transport, { publisherId: 'bench', topics: ['bench-ours'] });
-  const python = startPython();
-  const channel = await amqplib.createConfirmChannel();
-  await info('bench.event', { number: 0 });
-  const plain = () =>
-    new Promise((resolve, reject) => {
-      const settle = (error) => (error ? reject(error) : resolve());
-      const text = Buffer.from(JSON.stringify({ event_type: 'bench.event', payload: { number: 1 } }));
-      channel.publish('openstack', 'bench-ours.info', text, { persistent: true, mandatory: true }, settle);
-    });
-  const count = 500;
+  const [whole, oslo, plain] = await open(messaging, python, amqplib);
+  const count = 1_000;
+  const [ours, theirs] = [await whole.notifier(), await plain.notifier()];
+  const asked = { op: 'notify', topic: 'bench-theirs', count: count / 4, outstanding: 1 };
   await compare({
     ...how,
     title: 'notify, 1 outstanding',
-    ours: { name: 'torcello', run: () => many(count, 1, () => info('bench.event', { number: 1 })) },
+    ours: [{ name: whole.name, run: () => many(count, 1, ours) }],
     peers: [
-      { name: 'amqplib', run: () => many(count, 1, plain) },
-      {
-        name: 'oslo.messaging',
-        run: () => python.ask({ op: 'notify', topic: 'bench-theirs', count, outstanding: 1 }),
-      },
+      { name: plain.name, run: () => many(count, 1, theirs) },
+      { name: oslo.name, run: () => oslo.ask(asked) },
     ],
   });
-  python.stop();
 }
 
-/** Runs `one` so many times, so many of them at once. */
-async function many(count, outstanding, one) {
-  const worker = async () => {
-    for (let at = 0; at < count / outstanding; at += 1) await one();
-  };
-  await Promise.all(Array.from({ length: outstanding }, worker));
-  return { messages: count };
-}
-
-/** RPC by hand over amqplib, as its documentation does it. */
-async function amqplibRpc() {
-  const [served, calling] = [await amqplib.createChannel(), await amqplib.createChannel()];
-  await served.assertQueue('bench-amqplib', { durable: false });
-  await served.consume('bench-amqplib', (message) => {
-    const { a, b } = JSON.parse(message.content.toString());
-    const answer = Buffer.from(JSON.stringify({ result: a + b }));
-    served.sendToQueue(message.properties.replyTo, answer, { correlationId: message.properties.correlationId });
-    served.ack(message);
-  });
-  const { queue } = await calling.assertQueue('', { exclusive: true });
-  const waiting = new Map();
-  await calling.consume(queue, (message) => {
-    const { correlationId } = message.properties;
-    waiting.get(correlationId)?.(JSON.parse(message.content.toString()).result);
-    waiting.delete(correlationId);
-    calling.ack(message);
-  });
-  let next = 0;
-  return () =>
-    new Promise((resolve) => {
-      next += 1;
-      waiting.set(String(next), resolve);
-      const content = Buffer.from(JSON.stringify({ a: 1, b: 2 }));
-      calling.sendToQueue('bench-amqplib', content, { replyTo: queue, correlationId: String(next) });
-    });
-}
-
-function startPython() {
-  const script = new URL('python/oslo_bench.py', import.meta.url).pathname;
-  const child = spawn('/usr/bin/python3', [script, url.replace('amqp:', 'rabbit:')], {
-    stdio: ['pipe', 'pipe', 'ignore'],
-  });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const ready = lines.next();
-  const ask = async (command) => {
-    await ready;
-    child.stdin.write(`${JSON.stringify(command)}\n`);
-    const { value } = await lines.next();
-    return JSON.parse(value);
-  };
-  return { ask, stop: () => child.kill('SIGKILL') };
+/** A durable queue. */
+async function declare(queue, queueArguments) {
+  const plain = opened.find(({ name }) => name === 'amqplib');
+  await plain.declare(queue, queueArguments);
 }

@@ -7,11 +7,13 @@ import { fingerprint } from './fingerprint.js';
 
 /** Attempts at messages that never came again are forgotten after so long. */
 const forgottenAfterMs = 7 * 86_400_000;
+const forgetEveryMs = 3_600_000;
 
 /** Counts attempts at messages of one queue. A row is there only for messages that failed, or that a process died of. */
 export class Attempts {
   readonly #context: Context;
   readonly queue: string;
+  #forgetAgainAtMs = 0;
 
   constructor(context: Context, queue: string) {
     this.#context = context;
@@ -91,13 +93,19 @@ export class Attempts {
     return row?.attempts ?? 1;
   }
 
-  async #count(work: Work, delivery: Delivery, isSurvived: boolean): Promise<number> {
-    const now = this.#context.clock.now();
-    const is_survived = isSurvived ? 1 : 0;
+  async #forgetOld(work: Work, now: number): Promise<void> {
+    if (now < this.#forgetAgainAtMs) return;
+    this.#forgetAgainAtMs = now + forgetEveryMs;
     await work.db
       .deleteFrom('message_attempts')
       .where('last_at', '<', now - forgottenAfterMs)
       .execute();
+  }
+
+  async #count(work: Work, delivery: Delivery, isSurvived: boolean): Promise<number> {
+    const now = this.#context.clock.now();
+    const is_survived = isSurvived ? 1 : 0;
+    await this.#forgetOld(work, now);
     const { attempts } = await work.db
       .insertInto('message_attempts')
       .values({ id: fingerprint(delivery), attempts: 1, is_survived, last_at: now })

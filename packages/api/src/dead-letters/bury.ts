@@ -63,17 +63,18 @@ async function dropOldest(work: Work, machineId: string | null): Promise<void> {
     { machineId: undefined, max: apiLimits.deadLettersMax.value },
   ];
   for (const { machineId: of, max } of scopes) {
-    const beyond = await work.db
+    const rows = work.db
       .selectFrom('dead_letters')
+      .$if(of !== undefined, (query) => query.where('machine_id', of === null ? 'is' : '=', of ?? null));
+    const { count } = await rows.select((column) => column.fn.countAll<number>().as('count')).executeTakeFirstOrThrow();
+    if (Number(count) <= max) continue;
+    const oldest = await rows
       .select('id')
-      .$if(of !== undefined, (query) => query.where('machine_id', of === null ? 'is' : '=', of ?? null))
-      .orderBy('at', 'desc')
+      .orderBy('at')
       .orderBy('id')
-      .offset(max)
-      .limit(100)
+      .limit(Number(count) - max)
       .execute();
-    if (beyond.length === 0) continue;
-    const ids = beyond.map((row) => row.id);
+    const ids = oldest.map((row) => row.id);
     await work.db.deleteFrom('dead_letters').where('id', 'in', ids).execute();
   }
 }

@@ -11,7 +11,9 @@ const isPeerTest = (file) => file.endsWith('.peer.test.ts');
 
 /** Every test file of the checkout. */
 export function testFiles({ peers }) {
-  const folders = readdirSync(`${root}packages`).map((name) => `packages/${name}/test`);
+  const folders = ['packages', 'examples'].flatMap((place) =>
+    readdirSync(root + place).map((name) => `${place}/${name}/test`),
+  );
   return [...folders, 'tests/src']
     .flatMap(filesBelow)
     .filter((file) => file.endsWith('.test.ts') && (peers || !isPeerTest(file)))

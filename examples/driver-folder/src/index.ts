@@ -1,0 +1,2 @@
+export { folderDriver } from './driver.js';
+export type { FolderDriver } from './driver.js';

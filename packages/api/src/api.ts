@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Transport } from '@torcello/messaging';
 import type { Clock, Logger, Random } from '@torcello/platform';
+import { Snapshots } from './backup/snapshots.js';
 import type { Context } from './context.js';
 import { openStore } from './database/store.js';
 import type { Store } from './database/store.js';
@@ -130,6 +131,7 @@ export class Api {
       secrets,
       ...parts,
       hub: new WatchHub({ db: store.db, notices: context.notices, logger, views: parts.views }),
+      snapshots: new Snapshots(context, dataDirectory),
       isBrokerUp,
       transport,
       publicUrl: () => address.url,

@@ -93,6 +93,8 @@ export type StartErrorCode =
   | 'DATA_UNUSABLE'
   | 'DATA_IN_USE'
   | 'DATA_NEWER'
+  | 'DATA_DAMAGED'
+  | 'BACKUP_INVALID'
   | 'SQLITE_MISSING'
   | 'ADDRESS_REFUSED'
   | 'PORT_IN_USE'

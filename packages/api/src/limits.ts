@@ -21,7 +21,8 @@ export type ApiLimitName =
   | 'messageAttemptsMax'
   | 'deadLettersMax'
   | 'deadLettersPerSenderMax'
-  | 'outputWatchersMax';
+  | 'outputWatchersMax'
+  | 'quarantinedResultsMax';
 
 /** Limits of the API program. */
 export const apiLimits: Readonly<Record<ApiLimitName, Limit>> = {
@@ -54,4 +55,9 @@ export const apiLimits: Readonly<Record<ApiLimitName, Limit>> = {
   deadLettersMax: { value: 10_000, unit: 'messages', bounds: 'dead letters kept; beyond it the oldest go' },
   deadLettersPerSenderMax: { value: 1_000, unit: 'messages', bounds: 'dead letters kept of one machine' },
   outputWatchersMax: { value: 200, unit: 'streams', bounds: 'followers of output at once' },
+  quarantinedResultsMax: {
+    value: 10_000,
+    unit: 'results',
+    bounds: 'results of unknown plans kept aside after a restore',
+  },
 };

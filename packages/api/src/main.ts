@@ -11,6 +11,7 @@ import type { AgentAccounts } from './machines/accounts.js';
 import { isUp } from './messaging/broker-side.js';
 import { readOptions, usage } from './options.js';
 import type { ProgramOptions } from './options.js';
+import { readRestoreOptions, restoreUsage, runRestore } from './restore/command.js';
 import type { Secrets } from './secrets.js';
 
 /** AMQP 1.0 is loaded when a URL asks for it. */
@@ -35,6 +36,10 @@ export async function main(
     fields: { program: 'api' },
   });
   try {
+    if (args[0] === 'restore') {
+      await restore(args.slice(1));
+      return 0;
+    }
     const options = readOptions(args, env);
     if (options === undefined) {
       process.stdout.write(usage);
@@ -47,6 +52,12 @@ export async function main(
     if (!(error instanceof StartError)) logger.error('the API ended', { error });
     return 1;
   }
+}
+
+async function restore(args: readonly string[]): Promise<void> {
+  const options = readRestoreOptions(args);
+  if (options !== undefined) makeDataFolder(options.data);
+  process.stdout.write(options === undefined ? restoreUsage : await runRestore({ ...options, clock: systemClock }));
 }
 
 async function run(options: ProgramOptions, logger: Logger): Promise<void> {

@@ -39,6 +39,8 @@ The API server: keeps the truth, answers over HTTP, works with conductors and ag
   --mailbox-lifetime DURATION  a mailbox whose agent is silent for so long ends (7d, 1h30m); default 30d
   --help                       this text
 
+torcello-api restore --data DIR --from FILE puts a backup in the place of what the folder holds.
+
 Prints one line of JSON, {"ready":true,"api":URL}, when it serves. Logs go to stderr. Ends on SIGTERM and SIGINT.
 `;
 

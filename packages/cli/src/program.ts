@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import { Command } from 'commander';
 import { agentCommand } from './commands/agent.js';
+import { backupCommand, restoreCommand } from './commands/backup.js';
 import { cancelCommand } from './commands/cancel.js';
 import type { CommandRun } from './commands/command-kit.js';
 import { contractCommand } from './commands/contract.js';
@@ -11,6 +12,7 @@ import { logsCommand } from './commands/logs.js';
 import { machineCommand } from './commands/machine.js';
 import { packageCommand } from './commands/package.js';
 import { programCommand } from './commands/programs.js';
+import { quarantineCommand } from './commands/quarantine.js';
 import { resumeCommand } from './commands/resume.js';
 import { upCommand } from './commands/up.js';
 import { whyCommand } from './commands/why.js';
@@ -38,6 +40,9 @@ export function torcelloProgram(run: CommandRun): Command {
     logsCommand(run),
     agentCommand(run),
     contractCommand(run),
+    backupCommand(run),
+    restoreCommand(run),
+    quarantineCommand(run),
     programCommand(run, 'api', 'run the API alone'),
     programCommand(run, 'conductor', 'run a conductor alone'),
     programCommand(run, 'broker', 'run the embedded broker alone'),

@@ -72,3 +72,12 @@ export { manifestSchema, packageFormat } from './manifest.js';
 export type { PackageManifest } from './manifest.js';
 export { formatStageAddress, parseStageAddress, soakStepName } from './stage-address.js';
 export type { StageAddress } from './stage-address.js';
+export {
+  backupLineBytesMax,
+  backupMadeAtHeader,
+  backupNames,
+  backupSmallFileBytesMax,
+  formatBackupLine,
+  parseBackupLine,
+} from './backup-file.js';
+export type { BackupEnd, BackupEntry, BackupHead, BackupLine, BackupName } from './backup-file.js';

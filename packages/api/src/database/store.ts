@@ -20,9 +20,16 @@ export interface Work {
 /** The API's truth. Every change goes through `write`; reads that need no transaction use `db`. */
 export class Store {
   readonly db: Db;
+  readonly #copyTo: (file: string) => Promise<void>;
 
-  constructor(db: Db) {
+  constructor(db: Db, copyTo: (file: string) => Promise<void>) {
     this.db = db;
+    this.#copyTo = copyTo;
+  }
+
+  /** Writes everything that is committed into a new file, as it is at one instant; others go on writing meanwhile. */
+  async copyTo(file: string): Promise<void> {
+    await this.#copyTo(file);
   }
 
   /** Runs `work` in one transaction that takes the write lock at once. A throw leaves nothing behind. */
@@ -42,15 +49,23 @@ export class Store {
 
 /**
  * Opens `torcello.sqlite` in a data folder, makes or migrates its tables, and keeps every other process out of it.
- * @throws StartError DATA_IN_USE, DATA_NEWER, SQLITE_MISSING.
+ * @throws StartError DATA_IN_USE, DATA_DAMAGED, DATA_NEWER, SQLITE_MISSING.
  */
 export async function openStore(dataDirectory: string): Promise<Store> {
   const file = path.join(dataDirectory, 'torcello.sqlite');
-  return openStoreOn(openExclusively(file), file);
+  const { database, copyTo } = openExclusively(file);
+  return openStoreOn(database, file, copyTo);
 }
 
-/** The store on a database that is open already. `name` is what it is called in errors. @throws StartError DATA_NEWER. */
-export async function openStoreOn(database: SqliteDatabase, name: string): Promise<Store> {
+/**
+ * The store on a database that is open already. `name` is what it is called in errors, `copyTo` how it is copied into a new
+ * file while it is written. @throws StartError DATA_NEWER.
+ */
+export async function openStoreOn(
+  database: SqliteDatabase,
+  name: string,
+  copyTo: OpenDatabase['copyTo'] = async (to) => void database.prepare('vacuum into ?').run(to),
+): Promise<Store> {
   const db: Db = new Kysely<Tables>({ dialect: sqliteDialect(database) });
   try {
     await migrate(db, name);
@@ -58,11 +73,20 @@ export async function openStoreOn(database: SqliteDatabase, name: string): Promi
     await db.destroy();
     throw error;
   }
-  return new Store(db);
+  return new Store(db, copyTo);
 }
 
-function openExclusively(file: string): SqliteDatabase {
-  const database = openSqlite(file);
+interface OpenDatabase {
+  readonly database: SqliteDatabase;
+  readonly copyTo: (file: string) => Promise<void>;
+}
+
+/**
+ * Opens a database that no other process uses, and keeps it so until it is closed.
+ * @throws StartError DATA_IN_USE, DATA_DAMAGED, SQLITE_MISSING.
+ */
+export function openExclusively(file: string): OpenDatabase {
+  const { database, copyTo } = openSqlite(file);
   try {
     // With the exclusive lock the write-ahead log needs no shared memory, and a second API finds the door locked.
     database.exec('pragma locking_mode = exclusive');
@@ -72,18 +96,28 @@ function openExclusively(file: string): SqliteDatabase {
     database.exec('begin immediate; commit');
   } catch (cause) {
     database.close();
-    throw new StartError('DATA_IN_USE', `another process uses ${file}; stop it, or take another --data folder`, {
+    throw openError(file, cause);
+  }
+  const close = (): void => {
+    giveLockBack(database);
+    database.close();
+  };
+  return { database: { exec: (sql) => database.exec(sql), prepare: (sql) => database.prepare(sql), close }, copyTo };
+}
+
+/** SQLite's primary result codes SQLITE_BUSY and SQLITE_LOCKED. */
+const busyCodes: ReadonlySet<number> = new Set([5, 6]);
+
+function openError(file: string, cause: unknown): StartError {
+  const { errcode } = cause as { readonly errcode?: number };
+  if (errcode === undefined || busyCodes.has(errcode & 0xff))
+    return new StartError('DATA_IN_USE', `another process uses ${file}; stop it, or take another --data folder`, {
       cause,
     });
-  }
-  return {
-    exec: (sql) => database.exec(sql),
-    prepare: (sql) => database.prepare(sql),
-    close: () => {
-      giveLockBack(database);
-      database.close();
-    },
-  };
+  const why = cause instanceof Error ? cause.message : 'it cannot be read';
+  return new StartError('DATA_DAMAGED', `${file} cannot be used: ${why}; torcello restore FILE brings a backup back`, {
+    cause,
+  });
 }
 
 /** The library keeps the file until its last statement is collected as garbage; the lock must not wait for that. */
@@ -93,11 +127,27 @@ function giveLockBack(database: SqliteDatabase): void {
   database.prepare('select count(*) from sqlite_master').all();
 }
 
-function openSqlite(file: string): SqliteDatabase {
+/** Pages of one step of a copy: between two steps others may write, and the copy takes up what they wrote. */
+const pagesPerStep = 500;
+
+interface SqliteLibrary {
+  readonly DatabaseSync?: new (file: string) => SqliteDatabase;
+  /** In `node:sqlite` from Node 22.16 on. */
+  readonly backup?: (database: SqliteDatabase, file: string, options: { readonly rate: number }) => Promise<unknown>;
+}
+
+function openSqlite(file: string): OpenDatabase {
   const load = createRequire(import.meta.url);
   for (const name of ['node:sqlite', '@photostructure/sqlite']) {
-    const module = tryLoad(load, name) as { DatabaseSync?: new (file: string) => SqliteDatabase } | undefined;
-    if (module?.DatabaseSync !== undefined) return new module.DatabaseSync(file);
+    const library = tryLoad(load, name) as SqliteLibrary | undefined;
+    if (library?.DatabaseSync === undefined) continue;
+    const { backup } = library;
+    const database = new library.DatabaseSync(file);
+    const copyTo = async (to: string): Promise<void> => {
+      if (backup !== undefined) await backup(database, to, { rate: pagesPerStep });
+      else database.prepare('vacuum into ?').run(to);
+    };
+    return { database, copyTo };
   }
   throw new StartError('SQLITE_MISSING', 'no SQLite here: use Node 22.13 or newer, or install @photostructure/sqlite');
 }

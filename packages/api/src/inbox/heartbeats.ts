@@ -1,9 +1,10 @@
 import type { HeartbeatMessage } from '@torcello/contracts';
 import type { InboxWork } from './inbox.js';
+import { adoptAgent } from './quarantine.js';
 
 /** Notes that an agent lives: only of the one that joined last, and by our own clock. */
 export async function storeHeartbeat(inbox: InboxWork, heartbeat: HeartbeatMessage): Promise<void> {
-  await inbox.work.db
+  const updated = await inbox.work.db
     .updateTable('machines')
     .set({
       last_heartbeat_at: inbox.context.clock.now(),
@@ -13,5 +14,7 @@ export async function storeHeartbeat(inbox: InboxWork, heartbeat: HeartbeatMessa
     })
     .where('id', '=', heartbeat.machineId)
     .where('enrolment', '=', heartbeat.enrolment)
-    .execute();
+    .returning('id')
+    .executeTakeFirst();
+  if (updated === undefined) await adoptAgent(inbox, heartbeat);
 }

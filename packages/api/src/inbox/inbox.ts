@@ -10,6 +10,7 @@ import type { AgentMessage } from './agent-message.js';
 import { storeHeartbeat } from './heartbeats.js';
 import { storeOutput } from './outputs.js';
 import { storeProgress } from './progress.js';
+import { quarantineResult } from './quarantine.js';
 import { storeResult } from './results.js';
 
 /** What a message may do once its sender is known to own the plan. */
@@ -53,7 +54,8 @@ export class Inbox {
       return undefined;
     }
     const plan = await planOf(work, message);
-    if (plan === undefined) return 'foreign_plan';
+    if (plan === undefined)
+      return message.kind === 'result' && (await quarantineResult(inbox, message)) ? undefined : 'foreign_plan';
     if (message.kind === 'result') await storeResult(inbox, plan, message);
     if (message.kind === 'progress') await storeProgress(inbox, plan, message.body);
     if (message.kind === 'output') await storeOutput(inbox, plan, message.body);

@@ -18,6 +18,7 @@ import type { Presence } from '../machines/presence.js';
 import { Reconciler } from '../machines/reconciler.js';
 import { BatchReader } from './batch-reader.js';
 import { Doorbell } from './doorbell.js';
+import { LettersAgain } from './letters-again.js';
 import { Relay } from './relay.js';
 import { declareTopology } from './topology.js';
 
@@ -118,6 +119,7 @@ export class BrokerSide implements Service {
       sweeper,
       new Reconciler({ context, mailboxes: boxes, accounts, intervalMs: reconcileMs }),
       new Doorbell({ context, leases, transport }),
+      new LettersAgain({ context, mailboxes: boxes, intervalMs: sweepMs }),
     ];
   }
 }

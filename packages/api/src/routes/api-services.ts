@@ -1,6 +1,7 @@
 import type { Transport } from '@torcello/messaging';
 import type { Catalog } from '../packages/catalog.js';
 import type { Context } from '../context.js';
+import type { Snapshots } from '../backup/snapshots.js';
 import type { FoldedDeployments } from '../deployments/folded.js';
 import type { History } from '../deployments/history.js';
 import type { Views } from '../deployments/view.js';
@@ -30,6 +31,7 @@ export interface ApiServices {
   readonly folded: FoldedDeployments;
   /** How long mailboxes stay after their machines are gone, so that agents can still fetch receipts. */
   readonly mailboxGraceMs: number;
+  readonly snapshots: Snapshots;
   readonly isBrokerUp: () => boolean;
   /** Undefined until the API works over a broker. */
   readonly transport: () => Transport | undefined;

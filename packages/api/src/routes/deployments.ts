@@ -12,6 +12,7 @@ import { EventStream } from '../watch/event-stream.js';
 import { OutputStream } from '../watch/output-stream.js';
 import type { ApiServices } from './api-services.js';
 import { viewMuranoDeployment } from './murano-views.js';
+import { quarantined } from './quarantine.js';
 import { answer, list, params, text } from './schemas.js';
 
 const tags = ['deployments'];
@@ -51,7 +52,11 @@ export function deploymentRoutes(app: FastifyInstance, services: ApiServices): v
       const wantsStream = (request.headers.accept ?? '').includes('text/event-stream');
       if (wantsStream) return stream(services, row, { reply, lastN: lastNOf(request.headers['last-event-id']) });
       const history = await loadHistory(services, row.id, -1);
-      return { events: history.map(({ n, atMs, event }) => ({ n, at: isoTime(atMs), event })) };
+      const aside = await quarantined(services.context.store.db, row.id);
+      return {
+        events: history.map(({ n, atMs, event }) => ({ n, at: isoTime(atMs), event })),
+        ...(aside.length === 0 ? {} : { quarantined: aside }),
+      };
     },
   );
   outputRoute(app, services);
@@ -190,8 +195,13 @@ const listedMax = 500;
 
 export async function findDeployment(services: ApiServices, id: string): Promise<DeploymentRow> {
   const row = await deploymentRow(services.context.store.db, id);
-  if (row === undefined) throw new Refusal('not_found', `no deployment ${id}`, { cure: 'torcello deployment list' });
-  return row;
+  if (row !== undefined) return row;
+  const { length } = await quarantined(services.context.store.db, id);
+  if (length === 0) throw new Refusal('not_found', `no deployment ${id}`, { cure: 'torcello deployment list' });
+  const text = `no deployment ${id}: it is younger than the backup that the database was restored from`;
+  throw new Refusal('not_found', `${text}; results of it in quarantine: ${length}`, {
+    cure: 'torcello quarantine list',
+  });
 }
 
 function lastNOf(header: string | undefined): number {

@@ -7,6 +7,7 @@ import type { RefusalCode } from '../errors.js';
 import { apiLimits } from '../limits.js';
 import { agentRoutes } from './agents.js';
 import type { ApiServices } from './api-services.js';
+import { backupRoutes } from './backup.js';
 import { deadLetterRoutes } from './dead-letters.js';
 import { deploymentActionRoutes } from './deployment-actions.js';
 import { deploymentRoutes } from './deployments.js';
@@ -18,6 +19,7 @@ import { mailboxRoutes } from './mailboxes.js';
 import { metaRoutes } from './meta.js';
 import { muranoRoutes } from './murano.js';
 import { packageRoutes } from './packages.js';
+import { quarantineRoutes } from './quarantine.js';
 import { serviceRoutes } from './services.js';
 import { sessionRoutes } from './sessions.js';
 import { whyRoutes } from './why.js';
@@ -82,6 +84,8 @@ function registerAll(app: FastifyInstance, services: ApiServices): void {
   agentRoutes(app, services);
   joinRoutes(app, services);
   whyRoutes(app, services);
+  backupRoutes(app, services);
+  quarantineRoutes(app, services);
 }
 
 async function describe(app: FastifyInstance): Promise<void> {

@@ -40,7 +40,7 @@ export function whyRoutes(app: FastifyInstance, services: ApiServices): void {
 
 type Look = (services: ApiServices, id: string) => Promise<Found | undefined>;
 
-const looks: readonly Look[] = [ofDeployment, ofPlan, ofMachine, ofMailbox, ofEnvironment, ofMessage];
+const looks: readonly Look[] = [ofDeployment, ofPlan, ofMachine, ofMailbox, ofEnvironment, ofMessage, ofQuarantined];
 
 function nothing(sinceMs: number, state: string): Why {
   return why('nothing-waits', { sinceMs, names: { state } });
@@ -181,4 +181,20 @@ async function ofLetter(services: ApiServices, id: string): Promise<Found | unde
     .executeTakeFirstOrThrow();
   const names = { letters: Number(letters) };
   return { kind: 'message', id, why: why('outbox-backed-up', { sinceMs: letter.created_at, names }) };
+}
+
+/** A plan, or a whole deployment, that only the results of agents tell of. */
+async function ofQuarantined(services: ApiServices, id: string): Promise<Found | undefined> {
+  const { db } = services.context.store;
+  const row = await db
+    .selectFrom('quarantine')
+    .select(['plan_id', 'deployment_id', 'outcome', 'received_at'])
+    .where((column) => column.or([column('plan_id', '=', id), column('deployment_id', '=', id)]))
+    .orderBy('received_at')
+    .limit(1)
+    .executeTakeFirst();
+  if (row === undefined) return undefined;
+  const names = { outcome: row.outcome, deployment: row.deployment_id };
+  const kind = row.plan_id === id ? 'plan' : 'deployment';
+  return { kind, id, why: why('result-quarantined', { sinceMs: row.received_at, names }) };
 }

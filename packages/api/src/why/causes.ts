@@ -221,6 +221,12 @@ export const causes: Readonly<Record<CauseCode, Cause>> = {
     cure: 'see whether the broker is up: GET /healthz',
     endsWith: 'the API, which sends it as soon as the broker answers',
   },
+  'result-quarantined': {
+    of: ['plan', 'deployment'],
+    text: 'it is younger than the backup that the database was restored from; a result of it ({outcome}) is kept aside',
+    cure: 'torcello quarantine list; deploy again what is missing',
+    endsWith: 'torcello quarantine discard',
+  },
   'nothing-waits': {
     of: ['deployment', 'plan', 'machine', 'mailbox', 'environment'],
     text: 'it waits for nothing: {state}',
@@ -265,4 +271,5 @@ export type CauseCode =
   | 'letter-refused'
   | 'dead-letter'
   | 'event-not-sent'
+  | 'result-quarantined'
   | 'nothing-waits';

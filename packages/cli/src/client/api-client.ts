@@ -6,10 +6,11 @@ import type {
   DeploymentRow,
   DeploymentView,
   EnvironmentView,
-  HistoryEntry,
+  HistoryAnswer,
   MachineView,
   OutputView,
   PackageView,
+  QuarantinedView,
   RolloutView,
   ServiceView,
   SessionView,
@@ -190,10 +191,18 @@ export class ApiClient {
     return this.http.json(`/v1/why/${encodeURIComponent(id)}`);
   }
 
-  async history(deploymentId: string): Promise<readonly HistoryEntry[]> {
-    const path = `/v1/deployments/${encodeURIComponent(deploymentId)}/events`;
-    const { events } = await this.http.json<{ events: HistoryEntry[] }>(path);
-    return events;
+  /** The history, and what agents told of it that a restored database does not know. */
+  history(deploymentId: string): Promise<HistoryAnswer> {
+    return this.http.json(`/v1/deployments/${encodeURIComponent(deploymentId)}/events`);
+  }
+
+  async quarantine(): Promise<readonly QuarantinedView[]> {
+    const { results } = await this.http.json<{ results: QuarantinedView[] }>('/v1/quarantine');
+    return results;
+  }
+
+  async discardQuarantined(planId: string): Promise<void> {
+    await this.http.send(`/v1/quarantine/${encodeURIComponent(planId)}`, { method: 'DELETE' });
   }
 
   async output(deploymentId: string, query: OutputQuery): Promise<readonly OutputView[]> {

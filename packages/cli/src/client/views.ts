@@ -162,6 +162,21 @@ export interface HistoryEntry {
   readonly event: { readonly type: string; readonly [field: string]: unknown };
 }
 
+export interface HistoryAnswer {
+  readonly events: readonly HistoryEntry[];
+  readonly quarantined?: readonly QuarantinedView[];
+}
+
+/** A result of a plan that a restored database does not know. */
+export interface QuarantinedView {
+  readonly planId: string;
+  readonly deploymentId: string;
+  readonly machineId: string;
+  readonly machine?: string;
+  readonly outcome: string;
+  readonly receivedAt: string;
+}
+
 export interface OutputView {
   readonly planId: string;
   readonly machine: string;

@@ -6,6 +6,7 @@ import { safeText } from '../output/text.js';
 import { failureLines, waiting, watchAndTell } from '../watch/watch-deployment.js';
 import { apiCommand, noun, type ActionWorld, type CommandRun, type CommonOptions } from './command-kit.js';
 import { watchTimeoutMs } from './environment.js';
+import { quarantinedLine } from './quarantine.js';
 
 interface ShowOptions extends CommonOptions {
   readonly watch?: true;
@@ -29,8 +30,8 @@ export function deploymentCommand(run: CommandRun): Command {
       'history <deployment>',
       'show the history of a deployment, which is the truth about it',
       async ({ client, printer }, id = '') => {
-        const events = await client.history(id);
-        printer.answer(events, () => events.map(eventLine));
+        const { events, quarantined = [] } = await client.history(id);
+        printer.answer(events, () => [...events.map(eventLine), ...quarantined.map(quarantinedLine)]);
       },
     ).alias('events'),
   ]);

@@ -48,6 +48,8 @@ export interface ApiOptions {
   readonly planKey: () => string | undefined;
   /** As agents and people reach the API. Default: where it listens. */
   readonly publicUrl?: string;
+  /** The broker's URL without login, for people. */
+  readonly transportUrl?: string;
   readonly agentBundle?: string;
   readonly installScript?: string;
   readonly timings?: Partial<ApiTimings>;
@@ -121,7 +123,8 @@ export class Api {
     const address = { url: options.publicUrl ?? '' };
     const link: Link = { transport: undefined, carrier: undefined };
     const transport = (): Transport | undefined => link.transport;
-    const parts = makeParts(options, { context, secrets, publicUrl: () => address.url, transport });
+    const carrier = (): Carrier | undefined => link.carrier;
+    const parts = makeParts(options, { context, secrets, publicUrl: () => address.url, transport, carrier });
     await parts.claims.restore();
     parts.timers.start();
     parts.keeper.start();
@@ -134,6 +137,8 @@ export class Api {
       snapshots: new Snapshots(context, dataDirectory),
       isBrokerUp,
       transport,
+      carrier,
+      transportUrl: options.transportUrl,
       publicUrl: () => address.url,
       mailboxGraceMs: parts.timings.mailboxGraceMs,
       agentBundle: options.agentBundle,
@@ -201,9 +206,10 @@ function makeParts(
     readonly secrets: Secrets;
     readonly publicUrl: () => string;
     readonly transport: () => Transport | undefined;
+    readonly carrier: () => Carrier | undefined;
   },
 ) {
-  const { context, secrets, publicUrl, transport } = base;
+  const { context, secrets, publicUrl, transport, carrier } = base;
   const timings = { ...timingsDefault, ...options.timings };
   const leases = new Leases(context.clock, timings.leaseMs);
   const folded = new FoldedDeployments(apiLimits.deploymentsCachedMax.value);
@@ -220,7 +226,7 @@ function makeParts(
     history,
     accounts,
     presence,
-    views: new Views({ db: context.store.db, presence, leases, clock: context.clock }),
+    views: new Views({ db: context.store.db, presence, leases, clock: context.clock, carrier: () => carrier()?.kind }),
     timers: new Timers({ context, history, presence }),
     mailboxEnds,
     keeper: new MailboxKeeper({ ...mailboxEnds, transport }),

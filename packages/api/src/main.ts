@@ -1,15 +1,16 @@
 import fs from 'node:fs';
 import { amqp091Driver } from '@torcello/driver-amqp091';
-import { connect, isMessagingError, lazyDriver } from '@torcello/messaging';
+import { connect, describeTransportUrl, isMessagingError, lazyDriver, parseTransportUrl } from '@torcello/messaging';
 import type { Transport } from '@torcello/messaging';
 import { jsonLogger, sleep, systemClock, systemRandom } from '@torcello/platform';
 import type { Logger } from '@torcello/platform';
 import { Api } from './api.js';
+import { checkTransport } from './doctor/check-transport.js';
 import { StartError } from './errors.js';
 import { managedAccounts, refusedAccounts, sharedAccounts } from './machines/accounts.js';
 import type { AgentAccounts } from './machines/accounts.js';
 import { isUp } from './messaging/broker-side.js';
-import { readOptions, usage } from './options.js';
+import { readOptions, readTransport, usage } from './options.js';
 import type { ProgramOptions } from './options.js';
 import { readRestoreOptions, restoreUsage, runRestore } from './restore/command.js';
 import type { Secrets } from './secrets.js';
@@ -21,6 +22,8 @@ const drivers = [
     (await import('@torcello/driver-amqp10')).amqp10Driver(),
   ),
 ];
+
+const exitUnreachable = 4;
 
 /** So long the first answer of the broker is waited for before the API says that it is ready without it. */
 const brokerWaitMs = 5_000;
@@ -40,6 +43,7 @@ export async function main(
       await restore(args.slice(1));
       return 0;
     }
+    if (args[0] === '--check-transport') return await check(args.slice(1), env);
     const options = readOptions(args, env);
     if (options === undefined) {
       process.stdout.write(usage);
@@ -60,6 +64,16 @@ async function restore(args: readonly string[]): Promise<void> {
   process.stdout.write(options === undefined ? restoreUsage : await runRestore({ ...options, clock: systemClock }));
 }
 
+/** For `torcello doctor`, where no API runs: one line of JSON on stdout. */
+async function check(args: readonly string[], env: Readonly<Record<string, string | undefined>>): Promise<number> {
+  const url = readTransport(args, env);
+  const found = await checkTransport(url, (signal) =>
+    connect(url, { drivers, connectionName: 'torcello-doctor', signal }),
+  );
+  process.stdout.write(`${JSON.stringify(found)}\n`);
+  return found.reached ? 0 : exitUnreachable;
+}
+
 async function run(options: ProgramOptions, logger: Logger): Promise<void> {
   const stopping = new AbortController();
   const stop = (): void => stopping.abort(new Error('asked to stop'));
@@ -73,6 +87,7 @@ async function run(options: ProgramOptions, logger: Logger): Promise<void> {
     accounts: (secrets) => accountsOf(options, secrets),
     planKey: () => readFile(options.planKey),
     timings: options.timings,
+    ...optional('transportUrl', nameOf(options.transport)),
     ...optional('publicUrl', options.publicUrl),
     ...agentFiles(options.agentBundle),
   });
@@ -139,6 +154,16 @@ function accountsOf(options: ProgramOptions, secrets: Secrets): AgentAccounts {
     });
   }
   return allowsSharedAgentLogin ? sharedAccounts(agentTransport) : refusedAccounts();
+}
+
+/** Undefined for a URL that is none: connecting says so. */
+function nameOf(transport: string): string | undefined {
+  try {
+    return describeTransportUrl(parseTransportUrl(transport));
+  } catch (error) {
+    if (isMessagingError(error)) return undefined;
+    throw error;
+  }
 }
 
 function makeDataFolder(folder: string): void {

@@ -38,6 +38,8 @@ The API server: keeps the truth, answers over HTTP, works with conductors and ag
   --heartbeat-ms NUMBER        agents give a sign of life so often; default 10000
   --mailbox-lifetime DURATION  a mailbox whose agent is silent for so long ends (7d, 1h30m); default 30d
   --help                       this text
+  --check-transport            as first option, with --transport alone: connect once, print what the broker can do as
+                               JSON, and end; exit code 4 when it is not reached
 
 torcello-api restore --data DIR --from FILE puts a backup in the place of what the folder holds.
 
@@ -70,6 +72,12 @@ export function readOptions(
       ...lifetime(values['mailbox-lifetime']),
     },
   };
+}
+
+/** Of the command line `--check-transport [--transport URL]`. @throws StartError USAGE. */
+export function readTransport(args: readonly string[], env: Readonly<Record<string, string | undefined>>): string {
+  const { transport = env['TORCELLO_TRANSPORT'] } = parse(args);
+  return transport === undefined || transport === '' ? missing('--transport URL (or TORCELLO_TRANSPORT)') : transport;
 }
 
 const settings = {

@@ -1,4 +1,3 @@
-import { createRequire } from 'node:module';
 import { Command } from 'commander';
 import { agentCommand } from './commands/agent.js';
 import { backupCommand, restoreCommand } from './commands/backup.js';
@@ -7,6 +6,7 @@ import type { CommandRun } from './commands/command-kit.js';
 import { contractCommand } from './commands/contract.js';
 import { deployCommand } from './commands/deploy.js';
 import { deploymentCommand } from './commands/deployment.js';
+import { doctorCommand } from './commands/doctor.js';
 import { environmentCommand } from './commands/environment.js';
 import { logsCommand } from './commands/logs.js';
 import { machineCommand } from './commands/machine.js';
@@ -17,14 +17,13 @@ import { resumeCommand } from './commands/resume.js';
 import { upCommand } from './commands/up.js';
 import { whyCommand } from './commands/why.js';
 import { exitCodeMeanings } from './exit-codes.js';
-
-const { version } = createRequire(import.meta.url)('@torcello/cli/package.json') as { version: string };
+import { ownVersion } from './own-version.js';
 
 /** The whole command line as data; nothing runs until it is parsed. */
 export function torcelloProgram(run: CommandRun): Command {
   const program = new Command('torcello')
     .description('Deploys applications to fleets of machines.')
-    .version(version)
+    .version(ownVersion)
     .enablePositionalOptions()
     .addHelpText('after', `\nExit codes:\n${exitCodeLines().join('\n')}`);
   const commands = [
@@ -38,6 +37,7 @@ export function torcelloProgram(run: CommandRun): Command {
     resumeCommand(run),
     whyCommand(run),
     logsCommand(run),
+    doctorCommand(run),
     agentCommand(run),
     contractCommand(run),
     backupCommand(run),

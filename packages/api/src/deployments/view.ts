@@ -1,4 +1,4 @@
-import type { DeploymentEvent, Stage } from '@torcello/contracts';
+import type { CarrierKind, DeploymentEvent, Stage } from '@torcello/contracts';
 import type { Clock } from '@torcello/platform';
 import type { Db } from '../database/store.js';
 import type { DeploymentRow, PlanRow, StepRow } from '../database/tables.js';
@@ -22,6 +22,8 @@ export interface PlanView {
   readonly steps: readonly StepView[];
   readonly step?: string;
   readonly storedAt?: string;
+  /** Where it is stored, while nobody has taken it: in the mailbox at the broker, or in the API's database. */
+  readonly waitsIn?: 'mailbox' | 'database';
   readonly deliveredAt?: string;
   readonly startedAt?: string;
   readonly finishedAt?: string;
@@ -97,6 +99,8 @@ export interface ViewsOptions {
   readonly presence: Presence;
   readonly leases: Leases;
   readonly clock: Clock;
+  /** How plans get to agents; undefined until the broker was reached. */
+  readonly carrier: () => CarrierKind | undefined;
 }
 
 /** Rows as people see them, judged at the instant of the question. */
@@ -149,20 +153,20 @@ export class Views {
     plans: readonly PlanRow[],
     planIds?: readonly string[],
   ): Promise<readonly PlanView[]> {
-    const { db, presence, leases, clock } = this.#options;
+    const { db, presence, leases, clock, carrier } = this.#options;
     const wanted = planIds === undefined ? undefined : new Set(planIds);
     const shown = plans.filter((plan) => wanted === undefined || wanted.has(plan.plan_id));
     const steps = await stepsOf(db, deployment.id, planIds);
     const open = shown.filter((plan) => plan.outcome === null);
     const machines = await machinesOf(db, deployment, open);
     const inFront = await plansInFront(db, deployment, open);
-    const [isHeld, nowMs] = [leases.isLive(deployment.id), clock.now()];
+    const [isHeld, nowMs, isByHandshake] = [leases.isLive(deployment.id), clock.now(), carrier() === 'handshake'];
     return shown.map((plan) => {
       const machine = machines.get(plan.machine_id);
       const planInFront = inFront.get(plan.plan_id);
-      const facts = { plan, deployment, machine, planInFront, presence, isHeld, nowMs };
+      const facts = { plan, deployment, machine, planInFront, presence, isHeld, nowMs, isByHandshake };
       const display = plan.outcome === null ? displayPlan(facts) : undefined;
-      return viewPlan({ row: plan, deployment, display, steps: steps.get(plan.plan_id) ?? [] });
+      return viewPlan({ row: plan, deployment, display, steps: steps.get(plan.plan_id) ?? [], isByHandshake });
     });
   }
 }
@@ -293,8 +297,10 @@ function viewPlan(of: {
   readonly deployment: DeploymentRow;
   readonly display: PlanDisplay | undefined;
   readonly steps: readonly StepRow[];
+  readonly isByHandshake: boolean;
 }): PlanView {
-  const { row, deployment, display, steps } = of;
+  const { row, deployment, display, steps, isByHandshake } = of;
+  const isWaiting = row.outcome === null && row.stored_at !== null && row.delivered_at === null;
   const cancel = cancelOf(row, deployment);
   const stopped = stoppedOf(row);
   return {
@@ -305,6 +311,7 @@ function viewPlan(of: {
     ...(row.step === null ? {} : { step: row.step }),
     since: isoTime(row.since),
     ...instant('storedAt', row.stored_at),
+    ...(isWaiting ? { waitsIn: isByHandshake ? 'database' : 'mailbox' } : {}),
     ...instant('deliveredAt', row.delivered_at),
     ...instant('startedAt', row.started_at),
     ...instant('finishedAt', row.finished_at),

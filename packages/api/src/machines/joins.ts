@@ -27,6 +27,11 @@ export class Joins {
     this.#options = options;
   }
 
+  /** @throws Refusal login_refused where agents can have no login. */
+  check(): void {
+    this.#options.accounts.check();
+  }
+
   /**
    * The same key with the same token gets the same answer, as often as it asks.
    * @throws Refusal token_unknown, token_used, invalid_request, login_refused, not_ready.

@@ -10,6 +10,8 @@ export interface Carrier {
   readonly kind: CarrierKind;
   /** What the transport lacks for mailboxes; empty where it has them. */
   readonly missing: readonly (keyof Capabilities)[];
+  /** What the transport can do by itself, as of its latest connection. */
+  capabilities(): Capabilities;
   /** The transport with mailboxes, whoever keeps them. */
   readonly transport: Transport;
   start(): Promise<void>;
@@ -19,14 +21,15 @@ export interface Carrier {
 /** Mailboxes at the broker where it has them, else in the database, with the handshake. Says in the log which. */
 export function chooseCarrier(transport: Transport, context: Context): Carrier {
   const missing = missingForMailboxes(transport.capabilities);
+  const capabilities = (): Capabilities => transport.capabilities;
   const nothing = (): Promise<void> => Promise.resolve();
   if (missing.length === 0) {
     context.logger.info('plans wait in mailboxes at the broker', { carrier: 'mailboxes' });
-    return { kind: 'mailboxes', missing, transport, start: nothing, stop: nothing };
+    return { kind: 'mailboxes', missing, capabilities, transport, start: nothing, stop: nothing };
   }
   const text = 'the broker keeps no mailboxes: plans wait in the database until the agent says that it runs';
   context.logger.info(text, { carrier: 'handshake', missing });
   const office = new PostOffice(transport, { address: handshakeAddress, store: databaseLetterStore(context) });
   const [start, stop] = [(): Promise<void> => office.start(), (): Promise<void> => office.stop()];
-  return { kind: 'handshake', missing, transport: office.transport, start, stop };
+  return { kind: 'handshake', missing, capabilities, transport: office.transport, start, stop };
 }

@@ -11,6 +11,7 @@ import type { Joins } from '../machines/joins.js';
 import type { EndParts } from '../mailboxes/end-parts.js';
 import type { MailboxKeeper } from '../mailboxes/keeper.js';
 import type { Machines } from '../machines/machines.js';
+import type { Carrier } from '../messaging/carrier.js';
 import type { Presence } from '../machines/presence.js';
 import type { Secrets } from '../secrets.js';
 import type { WatchHub } from '../watch/hub.js';
@@ -38,6 +39,10 @@ export interface ApiServices {
   /** How mailboxes end. */
   readonly mailboxEnds: EndParts;
   readonly keeper: MailboxKeeper;
+  /** The broker's URL without login, where it is known. */
+  readonly transportUrl: string | undefined;
+  /** How letters get to agents and conductors; undefined until the broker was reached. */
+  readonly carrier: () => Carrier | undefined;
   /** Base of the API's address as agents and people reach it. */
   readonly publicUrl: () => string;
   /** The agent's one file, or undefined where it was not built. */

@@ -43,10 +43,12 @@ export function metaRoutes(app: FastifyInstance, services: ApiServices): void {
         .select((column) => column.fn.countAll<number>().as('waiting'))
         .executeTakeFirstOrThrow();
       const isBrokerUp = services.isBrokerUp();
+      const carrier = services.carrier()?.kind;
       return {
         status: isBrokerUp ? 'ok' : 'degraded',
         database: 'ok',
         broker: isBrokerUp ? 'connected' : 'away',
+        ...(carrier === undefined ? {} : { carrier }),
         lettersWaiting: Number(waiting),
         leases: services.leases.size,
         foldedDeployments: services.folded.size,

@@ -11,6 +11,7 @@ import { backupRoutes } from './backup.js';
 import { deadLetterRoutes } from './dead-letters.js';
 import { deploymentActionRoutes } from './deployment-actions.js';
 import { deploymentRoutes } from './deployments.js';
+import { doctorRoutes } from './doctor.js';
 import { environmentRoutes } from './environments.js';
 import { forgetUnanswered, rememberAnswers } from './idempotency.js';
 import { joinRoutes } from './join.js';
@@ -71,6 +72,7 @@ export async function createServer(services: ApiServices): Promise<FastifyInstan
 
 function registerAll(app: FastifyInstance, services: ApiServices): void {
   metaRoutes(app, services);
+  doctorRoutes(app, services);
   environmentRoutes(app, services);
   sessionRoutes(app, services);
   serviceRoutes(app, services);

@@ -65,6 +65,24 @@ export const causes: Readonly<Record<CauseCode, Cause>> = {
     cure: 'torcello agent list shows what the agent reports',
     endsWith: 'the agent, which takes it',
   },
+  'waiting-handshake-never-joined': {
+    of: ['plan'],
+    text: '{machine} has never joined; the broker keeps no mailboxes, so the plan waits in the database of the API',
+    cure: 'torcello machine join-line {machineId}',
+    endsWith: 'an agent that joins as this machine and says that it runs',
+  },
+  'waiting-handshake-offline': {
+    of: ['plan'],
+    text: 'the agent of {machine} is silent; the broker keeps no mailboxes, so the plan waits in the database of the API',
+    cure: 'start the agent on {machine}',
+    endsWith: 'the agent, which says that it runs and is called with the plan',
+  },
+  'waiting-handshake-call': {
+    of: ['plan'],
+    text: 'the plan waits in the database of the API, which calls the agent of {machine} with it; it has not said yet that it took it',
+    cure: 'torcello agent list shows what the agent reports',
+    endsWith: 'the agent, which takes it',
+  },
   'waiting-in-line-behind-plan': {
     of: ['plan'],
     text: '{machine} works on the plan {plan} first',
@@ -245,6 +263,9 @@ export type CauseCode =
   | 'waiting-machine-never-joined'
   | 'waiting-machine-offline'
   | 'waiting-delivery'
+  | 'waiting-handshake-never-joined'
+  | 'waiting-handshake-offline'
+  | 'waiting-handshake-call'
   | 'waiting-in-line-behind-plan'
   | 'waiting-to-start'
   | 'waiting-stage-needs'

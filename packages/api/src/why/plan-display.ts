@@ -30,6 +30,8 @@ export interface PlanFacts {
   readonly presence: Presence;
   readonly isHeld: boolean;
   readonly nowMs: number;
+  /** The broker keeps no mailboxes: what is stored waits in the database. */
+  readonly isByHandshake: boolean;
 }
 
 /** How an open plan is shown: its state as far as there is proof, and what it waits for. */
@@ -43,7 +45,8 @@ export interface PlanDisplay {
 export function displayPlan(facts: PlanFacts): PlanDisplay {
   const judged = judge(facts);
   const state = stateOf(facts, judged.state);
-  const code = causeOf(facts, judged.state, state);
+  const found = causeOf(facts, judged.state, state);
+  const code = facts.isByHandshake ? (handshakeCauses[found] ?? found) : found;
   const isSeen = facts.plan.delivered_at !== null || judged.state !== 'never joined';
   const evidence = isSeen ? judged.evidence : undefined;
   return {
@@ -57,6 +60,13 @@ export function displayPlan(facts: PlanFacts): PlanDisplay {
     }),
   };
 }
+
+/** The same waiting, where the plan does not lie at the broker. */
+const handshakeCauses: Readonly<Partial<Record<CauseCode, CauseCode>>> = {
+  'waiting-machine-never-joined': 'waiting-handshake-never-joined',
+  'waiting-machine-offline': 'waiting-handshake-offline',
+  'waiting-delivery': 'waiting-handshake-call',
+};
 
 type Judged = ReturnType<Presence['judge']>['state'];
 

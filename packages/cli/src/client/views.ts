@@ -110,6 +110,8 @@ export interface PlanRow {
   readonly step?: string | null;
   readonly since: string;
   readonly storedAt?: string | null;
+  /** Where it is stored until its machine takes it. */
+  readonly waitsIn?: 'mailbox' | 'database' | null;
   readonly deliveredAt?: string | null;
   readonly startedAt?: string | null;
   readonly finishedAt?: string | null;

@@ -97,11 +97,17 @@ async function followWithLateAgents(world: StoryWorld, staged: Staged): Promise<
     }
     if (event.type === 'history' && event.entry.event.type === 'planStored') stored.add(event.entry.event['planId']);
     if (stored.size < staged.machines.length || record.agents !== undefined) continue;
-    display.note(`The broker has stored all ${stored.size} plans; now the agents start`);
+    display.note(`${await keeperOfPlans(client)} has stored all ${stored.size} plans; now the agents start`);
     const agents = startLocalAgents(staged.machines, { ...world, clock: context.clock, env: context.env });
     record.agents = agents;
     refused = failureOf(agents.ready);
   }
+}
+
+/** Who keeps the plans until their machines are there. */
+async function keeperOfPlans(client: ApiClient): Promise<string> {
+  const { carrier } = await client.http.json<{ readonly carrier?: string }>('/healthz');
+  return carrier === 'handshake' ? 'This broker keeps no mailboxes: the database of the API' : 'The broker';
 }
 
 function keep({ display, record }: StoryWorld, plan: PlanRow): void {

@@ -12,7 +12,7 @@ export interface QuickstartSummary {
 
 export interface PlanTimes {
   readonly machine: string;
-  /** The broker's confirm for the plan's letter. */
+  /** When the plan's letter was stored: the broker's confirm, or the database's where the broker keeps no mailboxes. */
   readonly stored: string | null;
   /** Start of the agent's process. */
   readonly agentStarted: string | null;

@@ -253,8 +253,8 @@ function unplanned({ stages, plans, resumePoints }: DeploymentState): readonly P
 
 function progressOf({ plans, cancelGraceMs }: DeploymentState): string {
   const stored = plans.filter((plan) => (cancelGraceMs === undefined ? plan.isStored : plan.isCancelStored)).length;
-  if (cancelGraceMs !== undefined) return `${plural(stored, 'cancel')} in the mailboxes`;
-  return `${stored} of ${plural(plans.length, 'plan')} in the mailboxes`;
+  if (cancelGraceMs !== undefined) return `${plural(stored, 'cancel')} stored`;
+  return `${stored} of ${plural(plans.length, 'plan')} stored`;
 }
 
 function reasonOf(posting: Posting): string {

@@ -24,7 +24,7 @@ export class DirectQueue {
     return this.#waiting.length + this.#inHand;
   }
 
-  /** @throws NOT_CONFIRMED when nobody reads, or the reader gave it back. */
+  /** Resolves when it is done with. @throws NOT_CONFIRMED when nobody reads (any more). */
   put(item: Item): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#reader === undefined) return reject(this.#refusal('nobody reads it'));
@@ -60,15 +60,17 @@ export class DirectQueue {
     }
   }
 
-  #deliveryOf({ item, resolve, reject }: Waiting): Delivery {
+  #deliveryOf(waiting: Waiting): Delivery {
+    const { item, resolve, reject } = waiting;
     let isSettled = false;
     const settle = (verdict: Verdict): boolean => {
       if (isSettled) return false;
       isSettled = true;
       this.#inHand -= 1;
       // What can never be handled is no business of its sender's, as on a broker.
-      if (verdict === 'release') reject(this.#refusal('its reader gave it back'));
-      else resolve();
+      if (verdict !== 'release') resolve();
+      else if (this.#reader === undefined) reject(this.#refusal('its reader has stopped'));
+      else this.#waiting.unshift({ ...waiting, item: { ...item, redelivered: true } });
       this.#handOut();
       return true;
     };

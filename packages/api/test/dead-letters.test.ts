@@ -160,7 +160,7 @@ class SystemError extends Error {
 /** A process that may die: nothing is written any more after that. */
 interface Process {
   readonly context: Context;
-  die(): never;
+  readonly die: () => never;
 }
 
 function processOver(store: Store): Process {

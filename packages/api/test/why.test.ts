@@ -52,6 +52,20 @@ describe('why', () => {
     assert.equal((await test.call('GET', '/v1/why/nothing')).status, 404);
   });
 
+  it('finds a machine by its name, where only one has it', async () => {
+    await using test = await TestApi.open();
+    const { machines } = await deployShop(test);
+    const [first] = machines;
+    assert.ok(first, 'a machine');
+    const found = (await test.call('GET', `/v1/why/${first.name}`)).body;
+    assert.deepEqual([found.kind, found.id], ['machine', first.id]);
+    const other = (await test.call('POST', '/v1/environments', { body: { name: 'other' } })).body.id as string;
+    await test.call('POST', `/v1/environments/${other}/machines`, { body: { role: 'web', count: 1 } });
+    const refused = await test.call('GET', `/v1/why/${first.name}`);
+    assert.equal(refused.status, 404);
+    assert.match(refused.body.cure as string, new RegExp(first.id));
+  });
+
   it('shows running only with proof, then unknown, then lost', async () => {
     await using test = await TestApi.open();
     const { deployment, plans } = await posted(test);

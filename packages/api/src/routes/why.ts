@@ -15,7 +15,7 @@ interface Found {
   readonly why: Why;
 }
 
-/** What anything waits for, by its id: deployment, plan, machine, mailbox, environment (also by name) or message. */
+/** What anything waits for, by its id: deployment, plan, mailbox or message; machine and environment also by name. */
 export function whyRoutes(app: FastifyInstance, services: ApiServices): void {
   app.get<{ Params: { id: string } }>(
     '/v1/why/:id',
@@ -33,14 +33,23 @@ export function whyRoutes(app: FastifyInstance, services: ApiServices): void {
         const found = await look(services, id);
         if (found !== undefined) return found;
       }
-      throw new Refusal('not_found', `nothing has the id ${id}`, { cure: 'torcello deployment list' });
+      throw new Refusal('not_found', `nothing has the id or the name ${id}`, { cure: 'torcello deployment list' });
     },
   );
 }
 
 type Look = (services: ApiServices, id: string) => Promise<Found | undefined>;
 
-const looks: readonly Look[] = [ofDeployment, ofPlan, ofMachine, ofMailbox, ofEnvironment, ofMessage, ofQuarantined];
+const looks: readonly Look[] = [
+  ofDeployment,
+  ofPlan,
+  ofMachine,
+  ofMailbox,
+  ofEnvironment,
+  ofMessage,
+  ofQuarantined,
+  ofMachineByName,
+];
 
 function nothing(sinceMs: number, state: string): Why {
   return why('nothing-waits', { sinceMs, names: { state } });
@@ -68,6 +77,17 @@ async function ofMachine(services: ApiServices, id: string): Promise<Found | und
     .where('id', '=', id)
     .executeTakeFirst();
   return row === undefined ? undefined : { kind: 'machine', id, why: await whyMachine(services, row) };
+}
+
+/** @throws not_found when machines of several environments have the name. */
+async function ofMachineByName(services: ApiServices, name: string): Promise<Found | undefined> {
+  const { db } = services.context.store;
+  const rows = await db.selectFrom('machines').selectAll().where('name', '=', name).limit(2).execute();
+  const [row] = rows;
+  if (row === undefined) return undefined;
+  const cure = `ask by id: ${rows.map(({ id }) => id).join(' or ')}`;
+  if (rows.length > 1) throw new Refusal('not_found', `machines of several environments are called ${name}`, { cure });
+  return { kind: 'machine', id: row.id, why: await whyMachine(services, row) };
 }
 
 async function ofMailbox(services: ApiServices, id: string): Promise<Found | undefined> {

@@ -72,7 +72,7 @@ export async function failureLines(client: ApiClient, view: DeploymentView): Pro
     lines.push(...ofPlan.flatMap((output) => outputText(output, failedStepLinesMax)));
   }
   const left = failed.length - failedPlansShownMax;
-  return left > 0 ? [...lines, `… and ${left} more failed; torcello logs ${view.id} shows all`] : lines;
+  return left > 0 ? [...lines, `… and ${left} more that did not succeed; torcello logs ${view.id} shows all`] : lines;
 }
 
 /** What the deployment waits for, and its plans; what of it was not started. */

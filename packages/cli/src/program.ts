@@ -4,12 +4,14 @@ import { backupCommand, restoreCommand } from './commands/backup.js';
 import { cancelCommand } from './commands/cancel.js';
 import type { CommandRun } from './commands/command-kit.js';
 import { contractCommand } from './commands/contract.js';
+import { deadLetterCommand } from './commands/deadletter.js';
 import { deployCommand } from './commands/deploy.js';
 import { deploymentCommand } from './commands/deployment.js';
 import { doctorCommand } from './commands/doctor.js';
 import { environmentCommand } from './commands/environment.js';
 import { logsCommand } from './commands/logs.js';
 import { machineCommand } from './commands/machine.js';
+import { mailboxCommand } from './commands/mailbox.js';
 import { packageCommand } from './commands/package.js';
 import { programCommand } from './commands/programs.js';
 import { quarantineCommand } from './commands/quarantine.js';
@@ -37,6 +39,8 @@ export function torcelloProgram(run: CommandRun): Command {
     resumeCommand(run),
     whyCommand(run),
     logsCommand(run),
+    mailboxCommand(run),
+    deadLetterCommand(run),
     doctorCommand(run),
     agentCommand(run),
     contractCommand(run),

@@ -1,6 +1,7 @@
 import { CliError, usageError } from '../cli-error.js';
 import { exitCodes } from '../exit-codes.js';
 import type { HttpClient } from './http.js';
+import type { DeadLetterView, DeletedMailboxView, MailboxView, RedeliveryView } from './mailbox-views.js';
 import type {
   AgentView,
   DeploymentRow,
@@ -189,6 +190,52 @@ export class ApiClient {
 
   why(id: string): Promise<WhyAnswer> {
     return this.http.json(`/v1/why/${encodeURIComponent(id)}`);
+  }
+
+  /** All of them, in the order of environments and machines. */
+  async mailboxes(environment?: string): Promise<readonly MailboxView[]> {
+    const all: MailboxView[] = [];
+    for (let marker: string | undefined, isMore = true; isMore; isMore = marker !== undefined) {
+      const search = new URLSearchParams(environment === undefined ? {} : { environment });
+      if (marker !== undefined) search.set('marker', marker);
+      const query = search.size === 0 ? '' : `?${search.toString()}`;
+      const page = await this.http.json<{ mailboxes: MailboxView[]; next?: string }>(`/v1/mailboxes${query}`);
+      all.push(...page.mailboxes);
+      marker = page.next;
+    }
+    const place = ({ environment: of, machine }: MailboxView): string => `${of ?? ''} ${machine?.name ?? ''}`;
+    return all.toSorted((a, b) => place(a).localeCompare(place(b), 'en', { numeric: true }));
+  }
+
+  mailbox(name: string): Promise<MailboxView> {
+    return this.http.json(`/v1/mailboxes/${encodeURIComponent(name)}`);
+  }
+
+  /** Puts what is or was in it, and has not ended, into it again: all of it, or one letter. */
+  redeliver(name: string, letterId?: string): Promise<RedeliveryView> {
+    const json = letterId === undefined ? {} : { json: { id: letterId } };
+    return this.http.json(`/v1/mailboxes/${encodeURIComponent(name)}/redeliver`, { method: 'POST', ...json });
+  }
+
+  deleteMailbox(name: string): Promise<DeletedMailboxView> {
+    return this.http.json(`/v1/mailboxes/${encodeURIComponent(name)}`, { method: 'DELETE' });
+  }
+
+  async deadLetters(): Promise<readonly DeadLetterView[]> {
+    const { deadLetters } = await this.http.json<{ deadLetters: DeadLetterView[] }>('/v1/dead-letters');
+    return deadLetters;
+  }
+
+  deadLetter(id: string): Promise<DeadLetterView> {
+    return this.http.json(`/v1/dead-letters/${encodeURIComponent(id)}`);
+  }
+
+  requeueDeadLetter(id: string): Promise<DeadLetterView> {
+    return this.http.json(`/v1/dead-letters/${encodeURIComponent(id)}/requeue`, { method: 'POST' });
+  }
+
+  discardDeadLetter(id: string): Promise<DeadLetterView> {
+    return this.http.json(`/v1/dead-letters/${encodeURIComponent(id)}`, { method: 'DELETE' });
   }
 
   /** The history, and what agents told of it that a restored database does not know. */

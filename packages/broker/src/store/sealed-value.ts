@@ -19,7 +19,7 @@ export function sealedText(text: string): Buffer {
 
 /** What is behind the checksum. @throws StoreDamage when it does not hold; `what` names the value in the report. */
 export function unsealed(value: Uint8Array, what: string): Buffer {
-  const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  const bytes = Buffer.isBuffer(value) ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
   if (bytes.length < checksumBytes) throw new StoreDamage(what, `it has ${bytes.length} bytes`);
   const rest = bytes.subarray(checksumBytes);
   if (crc32(rest) !== bytes.readUInt32LE(0)) throw new StoreDamage(what, 'its checksum does not hold');

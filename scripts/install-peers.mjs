@@ -11,6 +11,7 @@ const packages = [
   'python3-pika',
   'python3-kombu',
   'python3-muranoclient',
+  'murano-agent',
   // Qpid Proton's example broker is compiled by the tests.
   'libqpid-proton11-dev-examples',
   'libqpid-proton-cpp12-dev',

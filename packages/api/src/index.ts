@@ -8,3 +8,7 @@ export type { ApiLimitName } from './limits.js';
 export { managedAccounts, refusedAccounts, sharedAccounts } from './machines/accounts.js';
 export type { AgentAccounts, ManagedAccountsOptions } from './machines/accounts.js';
 export { main } from './main.js';
+export { agentConf, muranoAgentStarter, muranoUserData } from './murano-agents/agent-conf.js';
+export type { AgentConfOrder } from './murano-agents/agent-conf.js';
+export { muranoAgentLimits } from './murano-agents/limits.js';
+export type { MuranoAgentLimitName } from './murano-agents/limits.js';

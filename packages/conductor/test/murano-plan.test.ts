@@ -124,7 +124,11 @@ test('has everything that the checklist of the format asks for', () => {
   for (const script of Object.values(plan.Scripts)) {
     assert.equal(script.Type, 'Application');
     assert.deepEqual(script.Options, { captureStdout: true, captureStderr: true, verifyExitcode: false });
-    for (const file of [script.EntryPoint, ...script.Files]) assert.ok(plan.Files[file] !== undefined, file);
+    for (const file of [script.EntryPoint, ...script.Files]) {
+      assert.ok(plan.Files[file] !== undefined, file);
+      // They lie beside each other in the real agent's folder.
+      assert.equal(plan.Scripts[file], undefined, file);
+    }
   }
   assert.match(plan.Body, /for name, run in \[\("work", step1\), \("two \\"\\u00e9\\"", step2\)\]:/);
   assert.deepEqual(plan.Options, {});

@@ -12,7 +12,7 @@ const written = '<!-- written by scripts/docs.mjs from the code; a test compares
 
 /** `docs/limits.md` as the code wants it. */
 export function limitsDocument(): string {
-  const rows = sourcesNamed('limits.ts').flatMap(({ path, text }) => limitRows(path.split('/')[0] ?? '', text));
+  const rows = sourcesNamed('limits.ts').flatMap(({ path, text }) => limitRows(placeOf(path), text));
   return [
     '# Limits',
     '',
@@ -121,9 +121,15 @@ function unitOf(name: string): string {
 
 const cell = (text: string): string => text.replaceAll('|', String.raw`\|`);
 
+/** The package, and the folder in it where a part has limits of its own: `agent murano`. */
+function placeOf(path: string): string {
+  const [name = '', , ...below] = path.split('/');
+  return [name, ...below.slice(0, -1)].join(' ');
+}
+
 const sourcesNamed = (name: string) =>
   packageSources()
-    .filter(({ path }) => path.endsWith(`/src/${name}`))
+    .filter(({ path }) => path.endsWith(`/${name}`) && path.includes('/src/'))
     .toSorted((a, b) => (a.path < b.path ? -1 : 1));
 
 function textOf(path: string): string {

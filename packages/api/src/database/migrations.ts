@@ -2,6 +2,7 @@ import type { Kysely, Migration } from 'kysely';
 import { addColumns, createTable, unique } from './make-tables.js';
 import { handshake } from './migration-handshake.js';
 import { mailboxes } from './migration-mailboxes.js';
+import { murano } from './migration-murano.js';
 import { recovery } from './migration-recovery.js';
 
 /** Every change of the tables ever released, by name; names sort in the order in which they are applied. */
@@ -11,6 +12,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0003_recovery': { up: recovery },
   '0004_mailboxes': { up: mailboxes },
   '0005_handshake': { up: handshake },
+  '0006_murano': { up: murano },
 };
 
 /** Cancel, resume, supersede, timers, repeated requests and the end of output. */

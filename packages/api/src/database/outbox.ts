@@ -1,4 +1,4 @@
-import { tasksMailbox, letterKindHeader } from '@torcello/contracts';
+import { isMuranoQueue, tasksMailbox, letterKindHeader } from '@torcello/contracts';
 import type { ReceiptLetter, TaskHint } from '@torcello/contracts';
 import { hexId } from '@torcello/platform';
 import type { Context } from '../context.js';
@@ -21,12 +21,13 @@ export async function writeHint(
   });
 }
 
-/** Writes the receipt of a result: the agent may forget the plan. */
+/** Writes the receipt of a result: the agent may forget the plan. A real muranoagent forgets by itself and knows none. */
 export async function writeReceipt(
   context: Context,
   work: Work,
   receipt: { readonly planId: string; readonly mailbox: string },
 ): Promise<void> {
+  if (isMuranoQueue(receipt.mailbox)) return;
   const body: ReceiptLetter = { planId: receipt.planId };
   await write(context, work, {
     mailbox: receipt.mailbox,

@@ -7,13 +7,14 @@ import type {
   RenewAnswer,
   RenewRequest,
 } from '@torcello/contracts';
-import { decide } from '@torcello/contracts';
+import { decide, isMuranoQueue } from '@torcello/contracts';
 import type { Context } from '../context.js';
 import { writeHint } from '../database/outbox.js';
 import type { Db, Work } from '../database/store.js';
 import type { DeploymentRow } from '../database/tables.js';
 import type { FoldedDeployments } from './folded.js';
 import type { Presence } from '../machines/presence.js';
+import { stampsOf } from '../murano-agents/sends.js';
 import type { History } from './history.js';
 import type { Leases } from './leases.js';
 import { poisonReason, vanishWithinMs, vanishedMax } from './poison.js';
@@ -165,6 +166,10 @@ export class Claims {
       .where('environment_id', '=', row.environment_id)
       .execute();
     const enrolments = new Map(joined.map((machine) => [machine.id, machine.enrolment]));
+    const stamps = await stampsOf(
+      db,
+      machines.flatMap(({ id, mailbox }) => (isMuranoQueue(mailbox) ? [id] : [])),
+    );
     return {
       deploymentId: row.id,
       action: row.action,
@@ -173,6 +178,7 @@ export class Claims {
       machines: machines.map((machine) => ({
         ...machine,
         enrolment: Math.max(1, enrolments.get(machine.id) ?? machine.enrolment),
+        ...(stamps.has(machine.id) ? { stampAfter: stamps.get(machine.id) ?? 0 } : {}),
       })),
       ...(startByMs === undefined ? {} : { startByMs }),
       ...(replaces === undefined ? {} : { replaces }),

@@ -1,4 +1,5 @@
-import { formatJoinLine, limits, machineMailboxName } from '@torcello/contracts';
+import { formatJoinLine, limits, machineMailboxName, muranoQueueName } from '@torcello/contracts';
+import type { MachineKind } from '@torcello/contracts';
 import { hexId } from '@torcello/platform';
 import type { Context } from '../context.js';
 import { writeAudit } from '../database/audit.js';
@@ -21,6 +22,8 @@ export interface MachineOrder {
   readonly count?: number;
   /** Default: `<role>-<n>`, counting from the first free number. */
   readonly names?: readonly string[];
+  /** Whose agent works on them. Default: ours. */
+  readonly kind?: MachineKind;
 }
 
 /** A machine just made, with the line that lets an agent take its place. */
@@ -55,7 +58,9 @@ export class Machines {
       if (taken !== undefined) throw new Refusal('name_taken', `${environment.name} has a machine ${taken.name}`);
       const first =
         Math.max(-1, ...there.filter((machine) => machine.role === order.role).map((machine) => machine.place)) + 1;
-      const made = names.map((name, at) => this.#make(environment, { name, role: order.role, place: first + at }));
+      const made = names.map((name, at) =>
+        this.#make(environment, { name, role: order.role, place: first + at }, order.kind),
+      );
       for (let from = 0; from < made.length; from += rowsPerInsert) {
         await work.db
           .insertInto('machines')
@@ -125,6 +130,7 @@ export class Machines {
   #make(
     environment: EnvironmentRow,
     place: { readonly name: string; readonly role: string; readonly place: number },
+    kind: MachineKind = 'agent',
   ): NewMachine {
     const token = this.#newToken();
     const id = hexId(this.#context.random);
@@ -132,7 +138,10 @@ export class Machines {
       id,
       environment_id: environment.id,
       ...place,
-      mailbox: machineMailboxName(Buffer.from(this.#context.random.bytes(16)).toString('hex')),
+      mailbox:
+        kind === 'muranoagent'
+          ? muranoQueueName(environment.id, id)
+          : machineMailboxName(Buffer.from(this.#context.random.bytes(16)).toString('hex')),
       is_mailbox_declared: 0,
       created_at: this.#context.clock.now(),
       enrolment: 0,

@@ -6,7 +6,7 @@ import type { AgentAccounts } from './accounts.js';
 
 export interface ReconcilerOptions {
   readonly context: Context;
-  readonly mailboxes: Mailboxes;
+  readonly mailboxes: Pick<Mailboxes, 'open' | 'delete'>;
   readonly accounts: AgentAccounts;
   /** How long it rests between two looks when nothing wakes it. */
   readonly intervalMs: number;

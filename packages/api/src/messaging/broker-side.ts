@@ -16,6 +16,8 @@ import { apiLimits } from '../limits.js';
 import type { AgentAccounts } from '../machines/accounts.js';
 import type { Presence } from '../machines/presence.js';
 import { Reconciler } from '../machines/reconciler.js';
+import { MuranoFleet } from '../murano-agents/fleet.js';
+import { mailboxesOfMachines } from '../murano-agents/mailbox.js';
 import { BatchReader } from './batch-reader.js';
 import { Doorbell } from './doorbell.js';
 import { LettersAgain } from './letters-again.js';
@@ -111,13 +113,14 @@ export class BrokerSide implements Service {
   }
 
   #senders(): readonly { start(): void; stop(): Promise<void> }[] {
-    const { context, transport, leases, accounts, sweepMs, reconcileMs } = this.#options;
+    const { context, transport, history, leases, accounts, sweepMs, reconcileMs } = this.#options;
     const boxes = mailboxes(transport);
     const sweeper = new Sweeper({ context, leases, sweepMs });
     return [
       new Relay({ context, mailboxes: boxes, onHint: (deploymentId) => sweeper.hinted(deploymentId) }),
       sweeper,
-      new Reconciler({ context, mailboxes: boxes, accounts, intervalMs: reconcileMs }),
+      new Reconciler({ context, mailboxes: mailboxesOfMachines(boxes, transport), accounts, intervalMs: reconcileMs }),
+      new MuranoFleet({ context, history, transport, mailboxes: boxes, intervalMs: sweepMs }),
       new Doorbell({ context, leases, transport }),
       new LettersAgain({ context, mailboxes: boxes, intervalMs: sweepMs }),
     ];

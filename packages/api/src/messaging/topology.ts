@@ -1,6 +1,7 @@
 import { agentsExchange, heartbeatsMailbox, outputMailbox, resultsMailbox, tasksMailbox } from '@torcello/contracts';
 import { mailboxes } from '@torcello/messaging';
 import type { Destination, Transport } from '@torcello/messaging';
+import { openMuranoAnswers } from '../murano-agents/mailbox.js';
 
 /** Heartbeats older than the newest few say nothing. */
 const heartbeatsMax = 100_000;
@@ -13,6 +14,7 @@ export async function declareTopology(transport: Transport, heartbeatMs: number)
   const boxes = mailboxes(transport);
   await boxes.open(tasksMailbox, { isRestored: true });
   await boxes.open(resultsMailbox, { isRestored: true, reachedBy: [fromAgents('*.result'), fromAgents('*.progress')] });
+  await openMuranoAnswers(boxes);
   await boxes.open(outputMailbox, { isRestored: true, reachedBy: [fromAgents('*.output')] });
   await transport.ensure({
     kind: 'shared',

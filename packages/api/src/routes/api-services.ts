@@ -7,6 +7,7 @@ import type { History } from '../deployments/history.js';
 import type { Views } from '../deployments/view.js';
 import type { Leases } from '../deployments/leases.js';
 import type { Environments } from '../environments/environments.js';
+import type { AgentAccounts } from '../machines/accounts.js';
 import type { Joins } from '../machines/joins.js';
 import type { EndParts } from '../mailboxes/end-parts.js';
 import type { MailboxKeeper } from '../mailboxes/keeper.js';
@@ -25,6 +26,7 @@ export interface ApiServices {
   readonly catalog: Catalog;
   readonly machines: Machines;
   readonly joins: Joins;
+  readonly accounts: AgentAccounts;
   readonly presence: Presence;
   readonly hub: WatchHub;
   readonly views: Views;

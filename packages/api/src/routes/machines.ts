@@ -1,7 +1,8 @@
-import { limits } from '@torcello/contracts';
+import { limits, machineKindOf } from '@torcello/contracts';
 import { Type } from 'typebox';
 import type { FastifyInstance } from 'fastify';
 import type { MachineRow } from '../database/tables.js';
+import { Refusal } from '../errors.js';
 import type { MachineOrder } from '../machines/machines.js';
 import type { ApiServices } from './api-services.js';
 import { answer, empty, list, params, text } from './schemas.js';
@@ -18,6 +19,7 @@ export function machineRoutes(app: FastifyInstance, services: ApiServices): void
     {
       role: Type.String({ maxLength: 32 }),
       count: Type.Optional(Type.Integer({ minimum: 1 })),
+      kind: Type.Optional(Type.Union([Type.Literal('agent'), Type.Literal('muranoagent')])),
       names: Type.Optional(
         Type.Array(Type.String({ maxLength: 63 }), { minItems: 1, maxItems: limits.machinesPerRequestMax.value }),
       ),
@@ -29,7 +31,7 @@ export function machineRoutes(app: FastifyInstance, services: ApiServices): void
     '/v1/environments/:e/machines',
     {
       schema: {
-        summary: 'Add machines; each answer carries a join line',
+        summary: 'Add machines; those with an agent of ours come with a join line',
         tags,
         params: params('e'),
         body,
@@ -41,7 +43,7 @@ export function machineRoutes(app: FastifyInstance, services: ApiServices): void
       const made = await machines.add(environment, request.body);
       return reply
         .code(201)
-        .send({ machines: made.map(({ row, joinLine }) => ({ ...viewMachine(services, row), joinLine })) });
+        .send({ machines: made.map(({ row, joinLine }) => viewNewMachine(services, row, joinLine)) });
     },
   );
 
@@ -98,10 +100,22 @@ function machineRoutesById(app: FastifyInstance, services: ApiServices): void {
         response: { 200: answer('Join line', { joinLine: text }) },
       },
     },
-    async (request) => ({
-      joinLine: await machines.renewToken(request.params.m),
-    }),
+    async (request) => {
+      const { id, name, mailbox } = await machines.find(request.params.m);
+      if (machineKindOf(mailbox) === 'muranoagent') {
+        throw new Refusal('invalid_request', `${name} has a muranoagent, which does not join`, {
+          cure: `torcello machine agent-conf ${id}`,
+        });
+      }
+      return { joinLine: await machines.renewToken(id) };
+    },
   );
+}
+
+/** A real muranoagent does not join: its login is in its `agent.conf`. */
+function viewNewMachine(services: ApiServices, row: MachineRow, joinLine: string): Readonly<Record<string, unknown>> {
+  const machine = viewMachine(services, row);
+  return machineKindOf(row.mailbox) === 'agent' ? { ...machine, joinLine } : machine;
 }
 
 function viewMachine(services: ApiServices, row: MachineRow): Readonly<Record<string, unknown>> {
@@ -113,6 +127,7 @@ function viewMachine(services: ApiServices, row: MachineRow): Readonly<Record<st
     index: row.place,
     environmentId: row.environment_id,
     state,
+    kind: machineKindOf(row.mailbox),
     mailbox: row.mailbox,
     isMailboxDeclared: row.is_mailbox_declared === 1,
     ...(row.is_token_contested === 1 ? { isTokenContested: true } : {}),

@@ -18,6 +18,7 @@ import { joinRoutes } from './join.js';
 import { machineRoutes } from './machines.js';
 import { mailboxRoutes } from './mailboxes.js';
 import { metaRoutes } from './meta.js';
+import { muranoMachineRoutes } from './murano-machines.js';
 import { muranoRoutes } from './murano.js';
 import { packageRoutes } from './packages.js';
 import { quarantineRoutes } from './quarantine.js';
@@ -83,6 +84,7 @@ function registerAll(app: FastifyInstance, services: ApiServices): void {
   machineRoutes(app, services);
   mailboxRoutes(app, services);
   deadLetterRoutes(app, services);
+  muranoMachineRoutes(app, services);
   agentRoutes(app, services);
   joinRoutes(app, services);
   whyRoutes(app, services);

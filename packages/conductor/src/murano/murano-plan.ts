@@ -85,13 +85,14 @@ function stepParts(order: StepOrder): {
     const id = `step${number}-file${index + 1}`;
     return file.remove === true ? [] : [[id, textFile(`file${index + 1}`, file.body)]];
   });
-  const entry: MuranoFile = [`step${number}`, textFile(`step${number}.sh`, entryOf(order))];
+  // In the agent's folder of a plan, scripts and files are neighbours: no id may be a script's name.
+  const entry: MuranoFile = [`step${number}-entry`, textFile(`step${number}.sh`, entryOf(order))];
   return {
     name: `step${number}`,
     script: {
       Type: 'Application',
       Version: '1.0.0',
-      EntryPoint: `step${number}`,
+      EntryPoint: `step${number}-entry`,
       Files: ['torcello', ...bodies.map(([id]) => id)],
       Options: { captureStdout: true, captureStderr: true, verifyExitcode: false },
     },

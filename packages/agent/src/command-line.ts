@@ -7,6 +7,7 @@ export type CommandLine =
   | { readonly command: 'run'; readonly dataFolder: string; readonly joinLine: string | undefined };
 
 export const help: string = `Usage: torcello-agent --data DIR [--join LINE]
+       torcello-agent --murano FILE
 
 Runs the agent of one machine: takes plans out of its mailbox, carries them out, and tells how they ended.
 
@@ -14,6 +15,8 @@ Runs the agent of one machine: takes plans out of its mailbox, carries them out,
   --join LINE   joins the fleet with a line of "torcello machine add"; needed once, and harmless afterwards.
                 A line is a secret: other users of the machine can see arguments, so it may stand in the
                 environment variable TORCELLO_JOIN instead
+  --murano FILE in the place of OpenStack Murano's murano-agent, with its agent.conf: takes Murano's plans and nothing
+                else; --murano --help tells more
   --version     prints the version
   --help        prints this
 

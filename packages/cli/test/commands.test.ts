@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { writeFile, readFile, stat } from 'node:fs/promises';
+import type { ServerResponse } from 'node:http';
 import path from 'node:path';
 import { test } from 'node:test';
 import { formatJoinLine } from '@torcello/contracts';
@@ -375,4 +376,28 @@ test('deployment show of a failed one shows the last lines of the failed step un
   const result = await torcello(['deployment', 'show', 'd1'], api);
   assert.equal(result.exitCode, 3);
   assert.match(result.stdout, /no such port/);
+});
+
+test('machines for OpenStack Murano’s own agent get a configuration and no join line', async () => {
+  const id = 'a'.repeat(32);
+  const text = (content: string) => (_request: unknown, response: ServerResponse) => void response.end(content);
+  await using api = await fakeApi({
+    ...basics,
+    'POST /v1/environments/e1/machines': () => ({ machines: [{ ...machine, id, joinLine: undefined }] }),
+    [`GET /v1/machines/${id}/agent-conf`]: text('[rabbitmq]\nhost = h\n'),
+    [`GET /v1/machines/${id}/user-data`]: text('#cloud-config\n'),
+  });
+  const words = ['machine', 'add', 'shop', '--role', 'web', '--kind', 'muranoagent'];
+  const added = await torcello(words, api);
+  assert.match(
+    added.stdout,
+    new RegExp(`^web-1 ${id}\nThe configuration of each: torcello machine agent-conf ID`, 'm'),
+  );
+  assert.equal((await torcello(['machine', 'agent-conf', id], api)).stdout, '[rabbitmq]\nhost = h\n');
+  assert.equal((await torcello(['machine', 'agent-conf', id, '--user-data'], api)).stdout, '#cloud-config\n');
+  await using folder = await temporaryFolder();
+  assert.equal((await torcello([...words, '--cloud-init', 'seed'], { ...api, cwd: folder.path })).exitCode, 0);
+  assert.equal(await readFile(path.join(folder.path, 'seed', 'web-1.yaml'), 'utf8'), '#cloud-config\n');
+  assert.equal((await torcello([...words, '--join-lines', 'x'], api)).exitCode, 1);
+  assert.equal((await torcello([...words.slice(0, -1), 'other'], api)).exitCode, 1);
 });

@@ -141,6 +141,11 @@ export class ApiClient {
     return machines;
   }
 
+  /** How a machine with a muranoagent is set up; both hold its login at the broker. */
+  async muranoSetup(machineId: string, what: 'agent-conf' | 'user-data'): Promise<string> {
+    return (await this.http.send(`/v1/machines/${machineId}/${what}`)).text();
+  }
+
   /** A new join line; the token of the old one is void then. */
   async newJoinLine(machineId: string): Promise<string> {
     const path = `/v1/machines/${machineId}/join-line`;
@@ -282,6 +287,7 @@ export interface DeployRequest {
 
 export interface MachineRequest {
   readonly role: string;
+  readonly kind?: 'muranoagent';
   readonly count?: number;
   readonly names?: readonly string[];
 }

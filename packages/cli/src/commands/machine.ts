@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { ApiClient, MachineRequest } from '../client/api-client.js';
 import type { MachineView } from '../client/views.js';
 import { CliError, usageError } from '../cli-error.js';
-import { writeCloudInit, writeJoinLines } from '../files/join-lines.js';
+import { writeCloudInit, writeJoinLines, writeSecretFile } from '../files/join-lines.js';
 import { readMachinesFile, requireCount } from '../files/machines-file.js';
 import { formatTable } from '../output/table.js';
 import { safeText } from '../output/text.js';
@@ -12,9 +12,15 @@ import { apiCommand, noun, type ActionWorld, type CommandRun, type CommonOptions
 interface AddOptions extends CommonOptions {
   readonly role?: string;
   readonly count?: string;
+  readonly kind?: string;
   readonly file?: string;
   readonly joinLines?: string;
   readonly cloudInit?: string;
+}
+
+interface SetupOptions extends CommonOptions {
+  readonly userData?: boolean;
+  readonly output?: string;
 }
 
 /** `torcello machine`: places for agents, real or not yet. */
@@ -23,6 +29,10 @@ export function machineCommand(run: CommandRun): Command {
     apiCommand<AddOptions>(run, 'add <environment>', 'add machines and get their join lines', add)
       .option('--role <role>', 'role of the new machines')
       .option('--count <number>', 'how many (default: 1)')
+      .option(
+        '--kind <kind>',
+        "whose agent works on them: agent (ours, the default) or muranoagent (OpenStack Murano's)",
+      )
       .option('--file <machines.yaml>', 'machines from a file: a list of role with count or names')
       .option('--join-lines <file>', 'write the join lines to a file (mode 0600) instead of the screen')
       .option('--cloud-init <dir>', 'write cloud-init user data, one file a machine'),
@@ -46,6 +56,14 @@ export function machineCommand(run: CommandRun): Command {
       'make a new join line; the old one is void then (also by the id of the machine alone)',
       newJoinLine,
     ),
+    apiCommand<SetupOptions>(
+      run,
+      'agent-conf <environment> [machine]',
+      'agent.conf for a machine of kind muranoagent; holds a secret (also by the id of the machine alone)',
+      agentConf,
+    )
+      .option('--user-data', 'cloud-init user data that installs the agent with it')
+      .option('--output <file>', 'write it to a file (mode 0600) instead of the screen'),
     apiCommand(
       run,
       'delete <environment> [machine]',
@@ -65,19 +83,26 @@ async function add({ client, printer, context, options }: ActionWorld<AddOptions
   const environment = await client.environmentNamed(name);
   const machines: MachineView[] = [];
   for (const request of requests) machines.push(...(await client.addMachines(environment.id, request)));
-  const told = await keepJoinLines(machines, options, context.cwd);
+  const told =
+    options.kind === 'muranoagent'
+      ? await keepMuranoSetups(client, machines, { options, cwd: context.cwd })
+      : await keepJoinLines(machines, options, context.cwd);
   printer.answer({ machines }, () => [`Added ${machines.length} to ${environment.name}`, ...told]);
 }
 
 async function readRequests(options: AddOptions, cwd: string): Promise<readonly MachineRequest[]> {
-  const { role, count, file } = options;
+  const { role, count, file, kind = 'agent' } = options;
+  if (kind !== 'agent' && kind !== 'muranoagent') throw usageError('--kind is agent or muranoagent');
+  if (kind === 'muranoagent' && options.joinLines !== undefined)
+    throw usageError('machines of kind muranoagent have no join lines', '--cloud-init DIR');
   if (file !== undefined) {
-    if (role !== undefined || count !== undefined)
-      throw usageError('--file cannot go together with --role and --count');
+    if (role !== undefined || count !== undefined || options.kind !== undefined)
+      throw usageError('--file cannot go together with --role, --count and --kind');
     return readMachinesFile(path.resolve(cwd, file));
   }
   if (role === undefined) throw usageError('machine add needs --role or --file', '--role web --count 3');
-  return [{ role, count: requireCount(count ?? '1', '--count') }];
+  const request = { role, count: requireCount(count ?? '1', '--count') };
+  return [kind === 'muranoagent' ? { ...request, kind } : request];
 }
 
 /** Puts the join lines where they were asked for and tells it in lines. */
@@ -102,6 +127,37 @@ async function keepJoinLines(
     ...machines.map(({ name, joinLine }) => `${name} ${joinLine ?? ''}`),
     'Each is good for one agent: torcello agent --data DIR --join LINE',
   ];
+}
+
+/** Machines of this kind join nothing: each gets its configuration. */
+async function keepMuranoSetups(
+  client: ApiClient,
+  machines: readonly MachineView[],
+  { options, cwd }: { readonly options: AddOptions; readonly cwd: string },
+): Promise<readonly string[]> {
+  if (options.cloudInit === undefined)
+    return [
+      ...machines.map(({ name, id }) => safeText(`${name} ${id}`)),
+      'The configuration of each: torcello machine agent-conf ID, or --user-data for cloud-init',
+    ];
+  const folder = path.resolve(cwd, options.cloudInit);
+  for (const { name, id } of machines)
+    await writeSecretFile(path.join(folder, `${name}.yaml`), await client.muranoSetup(id, 'user-data'));
+  return [`cloud-init user data is in ${folder}`];
+}
+
+async function agentConf(
+  { client, printer, options, context }: ActionWorld<SetupOptions>,
+  ...place: readonly string[]
+): Promise<void> {
+  const machine = await machineAt(client, place);
+  const what = options.userData === true ? 'user-data' : 'agent-conf';
+  const content = await client.muranoSetup(machine.id, what);
+  if (options.output === undefined)
+    return printer.answer({ machine: machine.name, content }, () => content.trimEnd().split('\n'));
+  const file = path.resolve(context.cwd, options.output);
+  await writeSecretFile(file, content);
+  printer.answer({ machine: machine.name, file }, () => [`Written to ${file}`]);
 }
 
 async function newJoinLine(

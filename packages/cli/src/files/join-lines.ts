@@ -13,6 +13,15 @@ export async function writeJoinLines(file: string, machines: readonly MachineVie
   });
 }
 
+/** Writes a file that only its owner may read, and its folder where that is missing. */
+export async function writeSecretFile(file: string, content: string): Promise<void> {
+  await guarded(file, async () => {
+    await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+    await writeFile(file, content, { mode: 0o600 });
+    await chmod(file, 0o600);
+  });
+}
+
 /** Writes one cloud-init user-data file a machine, named after it, and resolves with their paths. */
 export async function writeCloudInit(folder: string, machines: readonly MachineView[]): Promise<readonly string[]> {
   await guarded(folder, () => mkdir(folder, { recursive: true, mode: 0o700 }));

@@ -143,7 +143,7 @@ export class AmqpConnection implements ChannelHost {
     if (free !== undefined) return free;
     if (this.#lastId >= this.agreement.channelsMax) {
       const details = { channelsMax: this.agreement.channelsMax };
-      throw new MessagingError('CONNECT_FAILED', 'every channel of the connection is in use', { details });
+      throw new MessagingError('QUOTA_EXCEEDED', 'every channel of the connection is in use', { details });
     }
     this.#lastId += 1;
     return this.#lastId;

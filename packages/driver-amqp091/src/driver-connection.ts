@@ -1,4 +1,3 @@
-import type { ContentCommand } from '@torcello/amqp091';
 import {
   MessagingError,
   type AbortSignalLike,
@@ -19,12 +18,12 @@ import type { BrokerProfile } from './broker-profile.js';
 import { ChannelPool } from './channel-pool.js';
 import type { Channel } from './channel.js';
 import { AmqpConsumer } from './consumer.js';
-import { AmqpDelivery } from './delivery.js';
+import { Fetcher } from './fetcher.js';
 import { driverLimits } from './limits.js';
 import { Publisher } from './publisher.js';
-import { Settlement } from './settlement.js';
 import type { TopologySettings } from './settings.js';
 import { declarations, replyQueue } from './topology.js';
+import { Turns } from './turns.js';
 
 export interface DriverConnectionSettings {
   readonly main: AmqpConnection;
@@ -45,6 +44,8 @@ export class Amqp091Connection implements DriverConnection {
   readonly #settings: DriverConnectionSettings;
   readonly #main: AmqpConnection;
   readonly #pool: ChannelPool;
+  readonly #fetcher: Fetcher;
+  readonly #turns = new Turns(driverLimits.operationsMax);
   readonly #dialling = new AbortController();
   readonly #blockedListeners = new Set<(isBlocked: boolean) => void>();
   /** Publishes that began before the second connection stood. */
@@ -61,6 +62,7 @@ export class Amqp091Connection implements DriverConnection {
     this.#settings = settings;
     this.#main = settings.main;
     this.#pool = new ChannelPool(settings.main);
+    this.#fetcher = new Fetcher(this.#pool);
     this.capabilities = settings.profile.capabilities;
     this.closed = new Promise((resolve) => (this.#settleClosed = resolve));
     void settings.main.closed.then((reason) => this.#finish(reason));
@@ -99,23 +101,10 @@ export class Amqp091Connection implements DriverConnection {
   }
 
   async get(source: Source): Promise<Delivery | undefined> {
-    const channel = await this.#channel();
+    if (this.#isClosing) throw closedByUs();
     try {
-      const settlement = new Settlement(channel);
-      channel.listen({ onFlush: () => settlement.flush() });
-      const request = { name: 'basic.get', queue: source.queue } as const;
-      const answer = await channel.requestContent(request, 'basic.get-ok', 'basic.get-empty');
-      if (answer.method.name === 'basic.get-empty') {
-        await this.#pool.give(channel);
-        return undefined;
-      }
-      // Its tags go on where an earlier user of the channel stopped, and the channel stays with the message until it is settled.
-      return new AmqpDelivery(answer as ContentCommand, settlement, () => {
-        settlement.flush();
-        void this.#pool.give(channel);
-      });
+      return await this.#fetcher.get(source.queue);
     } catch (error) {
-      void channel.close();
       throw this.#told(error, { queue: source.queue });
     }
   }
@@ -179,21 +168,33 @@ export class Amqp091Connection implements DriverConnection {
     await this.closed;
   }
 
-  /** One operation on a channel of its own. */
+  /** One operation on a channel of its own, when it is its turn. */
   async #operate<T>(
     work: (channel: Channel) => Promise<T>,
     options: { readonly what: Readonly<Record<string, unknown>>; readonly signal?: AbortSignalLike | undefined },
   ): Promise<T> {
     const { what, signal } = options;
-    if (signal?.aborted === true) throw aborted(signal, false);
+    await this.#turns.next();
+    try {
+      if (signal?.aborted === true) throw aborted(signal, false);
+      return await this.#operateNow(work, { what, signal });
+    } finally {
+      this.#turns.done();
+    }
+  }
+
+  async #operateNow<T>(
+    work: (channel: Channel) => Promise<T>,
+    options: { readonly what: Readonly<Record<string, unknown>>; readonly signal: AbortSignalLike | undefined },
+  ): Promise<T> {
     const channel = await this.#channel();
     try {
-      const result = await untilAborted(work(channel), signal);
+      const result = await untilAborted(work(channel), options.signal);
       await this.#pool.give(channel);
       return result;
     } catch (error) {
       void channel.close();
-      throw this.#told(error, what);
+      throw this.#told(error, options.what);
     }
   }
 

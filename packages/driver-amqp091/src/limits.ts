@@ -8,6 +8,8 @@ export const driverLimits = {
   unconfirmedMax: 2_048,
   /** Bytes that wait for the socket; beyond it publishes wait. */
   socketBacklogBytesMax: 4_194_304,
+  /** Operations under way at a time, each on a channel of its own; more wait for their turn. */
+  operationsMax: 32,
   /** Idle channels that are kept for operations. */
   idleChannelsMax: 4,
   /** Message bodies that are accepted from the broker. RabbitMQ 3 carries so much, 4 carries 16 MiB. */

@@ -9,7 +9,11 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeMeaning>> = {
   TIMEOUT: { radius: 'message', retryable: true, means: 'the answer did not come within the time allowed' },
   ABORTED: { radius: 'message', retryable: false, means: 'the caller gave up through its AbortSignal' },
   TOO_LARGE: { radius: 'message', retryable: false, means: 'the message is larger than the transport carries' },
-  QUOTA_EXCEEDED: { radius: 'message', retryable: true, means: 'the mailbox holds as many letters as it may' },
+  QUOTA_EXCEEDED: {
+    radius: 'message',
+    retryable: true,
+    means: 'the mailbox, or the connection, holds as much as it may',
+  },
   EXPIRED: { radius: 'message', retryable: false, means: 'the mailbox or the letter is past its time' },
   UNDECODABLE: { radius: 'message', retryable: false, means: 'the body is not in the expected format' },
   CONTRACT_VIOLATED: { radius: 'message', retryable: false, means: 'a value does not fit the contract' },

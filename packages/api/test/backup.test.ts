@@ -265,7 +265,7 @@ describe('a restore', () => {
       const now = await second.view(deployment);
       return now.plans[0].state === 'replaced' && now;
     });
-    assert.match(view.plans[0].reason, /^machine replaced/);
+    assert.match(view.plans[0].reason, /^unknown: machine replaced/);
     assert.equal(view.plans[1].state, 'stored');
   });
 });

@@ -93,7 +93,7 @@ describe('joining', () => {
     const second = await join(test, requestOf(body.joinLine, newKey()));
     assert.equal(second.body.enrolment, 2);
     const [plan] = (await test.call('GET', `/v1/deployments/${deployment}`)).body.plans;
-    assert.match(plan.reason, /another agent took the place/);
+    assert.match(plan.reason, /^unknown: machine replaced$/);
     assert.notEqual(plan.finishedAt, undefined);
   });
 

@@ -181,18 +181,36 @@ test('what a roll-out that was stopped did not start is named', async () => {
 test('a machine is named by environment and name, or by its id alone', async () => {
   const id = 'a'.repeat(32);
   const removed: string[] = [];
+  const ended = (state: string, becomes: string) => ({
+    planId: 'p1',
+    deploymentId: 'd1',
+    stage: 's/web',
+    state,
+    becomes,
+  });
   await using api = await fakeApi({
     ...routes,
     'GET /v1/environments/e1/machines': () => ({ machines: [{ id: 'm1', name: 'web-1' }] }),
-    'DELETE /v1/machines/m1': () => void removed.push('m1'),
-    [`DELETE /v1/machines/${id}`]: () => ({ endedPlans: [removed.push(id)] }),
-    [`POST /v1/machines/${id}/join-line`]: () => ({ joinLine: 'tcjoin1.x' }),
+    'DELETE /v1/machines/m1': () => ({ endedPlans: [], removed: removed.push('m1') }),
+    [`DELETE /v1/machines/${id}`]: () => ({
+      endedPlans: [ended('stored', 'neverStarted'), ended('running', 'unknown')],
+      removed: removed.push(id),
+    }),
+    [`POST /v1/machines/${id}/join-line`]: ({ query }) =>
+      query.has('replace')
+        ? { joinLine: 'tcjoin1.y', endedPlans: [ended('running', 'unknown')] }
+        : { joinLine: 'tcjoin1.x' },
   });
   assert.equal((await torcello(['machine', 'delete', 'shop', 'web-1'], api)).stdout, 'Deleted web-1\n');
-  assert.match(
-    (await torcello(['machine', 'delete', id], api)).stdout,
-    /^Deleted a+; open plans of it that ended: 1$/m,
-  );
+  const unknown =
+    'Plan p1 (s/web of deployment d1) was running and ended: unknown: the agent may have run it, or run it still';
+  assert.deepEqual((await torcello(['machine', 'delete', id], api)).stdout.trim().split('\n'), [
+    `Deleted ${id}`,
+    'Plan p1 (s/web of deployment d1) was stored and ended: never started',
+    unknown,
+  ]);
+  const replaced = await torcello(['machine', 'join-line', id, '--replace'], api);
+  assert.equal(replaced.stdout, `tcjoin1.y\n${unknown}\n`);
   assert.equal((await torcello(['machine', 'join-line', id], api)).stdout, 'tcjoin1.x\n');
   assert.deepEqual(removed, ['m1', id]);
   assert.equal((await torcello(['machine', 'delete', 'shop'], api)).exitCode, 1);

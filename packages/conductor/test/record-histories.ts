@@ -97,6 +97,13 @@ const scenarios: Readonly<Record<string, (world: World) => Promise<void>>> = {
     await turn(world, () => succeeded);
     await toTheEnd(world, () => because('expired', 'not delivered'));
   },
+  'destroy-without-the-lost': async (world) => {
+    await begin(world, { ...twoRoles, action: 'destroy' });
+    await turn(world, ({ machine }) => (machine.endsWith('web-id-2') ? undefined : succeeded));
+    for (const { planId } of world.api.open('d1'))
+      world.api.write('d1', { type: 'leftAlone', planId, reason: 'left alone: lost' });
+    await toTheEnd(world, () => succeeded);
+  },
   rejected: async (world) => {
     await world.deploy({ ...rollOut, archive: wrongArchive });
     await world.until(() => isOver(world), 'over');

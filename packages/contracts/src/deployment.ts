@@ -20,6 +20,8 @@ export type DeploymentEvent =
       /** The step that it did not get past; where a resume goes on. */
       readonly failedStep?: string;
     }
+  /** Of a destroy: the machine is gone, nothing can be undone on it. The plan ends, and that counts as no failure. */
+  | { readonly type: 'leftAlone'; readonly planId: string; readonly reason: string }
   /** Somebody wants it to end: running steps get this long to end by themselves. */
   | { readonly type: 'cancelRequested'; readonly graceMs: number }
   | { readonly type: 'cancelStored'; readonly planId: string }
@@ -87,6 +89,8 @@ export interface PlanRecord extends PlanLetter {
   /** Undefined while the plan is open. */
   readonly outcome: Outcome | undefined;
   readonly failedStep: string | undefined;
+  /** It ended because its machine is gone, and that is no failure. */
+  readonly isLeftAlone?: true;
 }
 
 /** Where another attempt of a machine begins. */
@@ -143,6 +147,10 @@ export function apply(state: DeploymentState, event: DeploymentEvent): Deploymen
       return change(state, event.planId, (plan) =>
         isOpen(plan) ? { ...plan, outcome: event.outcome, failedStep: event.failedStep } : plan,
       );
+    case 'leftAlone':
+      return change(state, event.planId, (plan) =>
+        isOpen(plan) ? { ...plan, outcome: 'cancelled', isLeftAlone: true } : plan,
+      );
     case 'cancelRequested':
       return { ...state, cancelGraceMs: state.cancelGraceMs ?? event.graceMs };
     case 'cancelStored':
@@ -174,7 +182,13 @@ export function decide(state: DeploymentState): readonly Intent[] {
 }
 
 function newRecord(plan: PlanLetter): PlanRecord {
-  return { ...plan, isStored: false, isCancelStored: false, outcome: undefined, failedStep: undefined };
+  return {
+    ...plan,
+    isStored: false,
+    isCancelStored: false,
+    outcome: undefined,
+    failedStep: undefined,
+  };
 }
 
 /** Plans that are open or succeeded stay as they are; the others make room for another attempt. */
@@ -253,7 +267,8 @@ function change(state: DeploymentState, planId: string, edit: (plan: PlanRecord)
 }
 
 const isOpen = (plan: PlanRecord): boolean => plan.outcome === undefined;
-const hasFailed = (plan: PlanRecord): boolean => !isOpen(plan) && plan.outcome !== 'succeeded';
+const hasFailed = (plan: PlanRecord): boolean =>
+  !isOpen(plan) && plan.outcome !== 'succeeded' && plan.isLeftAlone !== true;
 
 function isSamePlace(a: Omit<ResumePoint, 'step'>, b: Omit<ResumePoint, 'step'>): boolean {
   return a.machine === b.machine && a.stage === b.stage;
@@ -265,6 +280,7 @@ export const knownEventTypes: readonly DeploymentEvent['type'][] = [
   'planScheduled',
   'planStored',
   'planEnded',
+  'leftAlone',
   'cancelRequested',
   'cancelStored',
   'supersedeRequested',

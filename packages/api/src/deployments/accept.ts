@@ -1,3 +1,4 @@
+import { machineKindOf } from '@torcello/contracts';
 import type { DeploymentAction, DeploymentEvent, DeploymentMachine } from '@torcello/contracts';
 import { hexId } from '@torcello/platform';
 import type { Context } from '../context.js';
@@ -125,12 +126,14 @@ async function goneMachines(
 ): Promise<readonly { readonly id: string; readonly name: string; readonly why: string }[]> {
   const rows = await db
     .selectFrom('machines')
-    .select(['id', 'name', 'joined_at', 'last_heartbeat_at'])
+    .select(['id', 'name', 'mailbox', 'joined_at', 'last_heartbeat_at'])
     .where('environment_id', '=', environmentId)
     .orderBy('role')
     .orderBy('place')
     .execute();
-  return rows.flatMap(({ id, name, joined_at, last_heartbeat_at }) => {
+  return rows.flatMap(({ id, name, mailbox, joined_at, last_heartbeat_at }) => {
+    // It never joins and gives no sign of life: nobody can say that it is gone.
+    if (machineKindOf(mailbox) === 'muranoagent') return [];
     const { state, evidence } = presence.judge({ joinedAtMs: joined_at, lastHeartbeatAtMs: last_heartbeat_at });
     if (state === 'never joined') return [{ id, name, why: state }];
     return state === 'lost' ? [{ id, name, why: `lost, last heard of at ${evidence?.at ?? ''}` }] : [];

@@ -13,6 +13,7 @@ import type { Context } from '../context.js';
 import type { Work } from '../database/store.js';
 import type { DeploymentRow, LetterTable } from '../database/tables.js';
 import { Refusal } from '../errors.js';
+import { endOfGone } from './abandon.js';
 import { deploymentRow } from './rows.js';
 import { loadEvents } from './folded.js';
 import type { FoldedDeployments } from './folded.js';
@@ -81,12 +82,7 @@ export class Appends {
     const ids = new Set(there.map(({ id }) => id));
     const gone = plans.filter((plan) => !ids.has(plan.machine));
     if (gone.length === 0) return;
-    const ends = gone.map(({ planId }) => ({
-      type: 'planEnded' as const,
-      planId,
-      outcome: 'cancelled' as const,
-      reason: 'machine deleted',
-    }));
+    const ends = gone.map(({ planId }) => endOfGone(row, planId, 'machine deleted'));
     await this.#history.appendByApi(work, row, ends);
   }
 
@@ -129,7 +125,9 @@ export class Appends {
 
 /** What a lease holder may write; everything else comes from users and agents, through the API. */
 const conductorEventTypes: ReadonlySet<string> = new Set(
-  knownEventTypes.filter((type) => !['accepted', 'cancelRequested', 'supersedeRequested', 'resumed'].includes(type)),
+  knownEventTypes.filter(
+    (type) => !['accepted', 'leftAlone', 'cancelRequested', 'supersedeRequested', 'resumed'].includes(type),
+  ),
 );
 
 /** Events that only the API writes are refused, and so is what this release cannot fold. */

@@ -23,6 +23,7 @@ export async function project(
   for (const event of news.events) {
     if (event.type === 'planStored') await markStored(work, event, news.atMs);
     if (event.type === 'planEnded') await markEnded(work, event, news.atMs);
+    if (event.type === 'leftAlone') await markEnded(work, { ...event, outcome: 'cancelled' }, news.atMs);
     if (event.type === 'cancelStored') await markCancelStored(work, event.planId, news.atMs);
     if (event.type === 'resumed') changed.push(...(await markEarlier(work, news.deploymentId)));
     if ('planId' in event) changed.push(event.planId);

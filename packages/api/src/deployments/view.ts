@@ -253,11 +253,33 @@ async function acceptedOf(
     .executeTakeFirst();
   const accepted = first === undefined ? undefined : (JSON.parse(first.event) as DeploymentEvent);
   const { machines, leftAlone = [] } = await loadModel(db, row.id);
+  const left = row.action === 'destroy' ? await leftAloneSince(db, row.id) : [];
   return {
     stages: accepted?.type === 'accepted' ? accepted.stages : [],
     names: new Map(machines.map((machine) => [machine.id, machine])),
-    leftAlone,
+    leftAlone: [...leftAlone, ...left],
   };
+}
+
+/** Machines that became lost, or were taken away, while the destroy ran. */
+async function leftAloneSince(db: Db, deploymentId: string): Promise<readonly string[]> {
+  const rows = await db
+    .selectFrom('history')
+    .select('event')
+    .where('deployment_id', '=', deploymentId)
+    .where('type', '=', 'leftAlone')
+    .execute();
+  const ids = rows.map(({ event }) => (JSON.parse(event) as { readonly planId: string }).planId);
+  if (ids.length === 0) return [];
+  const plans = await db
+    .selectFrom('plans')
+    .select(['machine_name', 'reason'])
+    .where('deployment_id', '=', deploymentId)
+    .where('plan_id', 'in', ids.slice(0, fewPlans))
+    .orderBy('role')
+    .orderBy('place')
+    .execute();
+  return plans.map((plan) => `${plan.machine_name} (${(plan.reason ?? '').replace(/^left alone: /, '')})`);
 }
 
 async function lettersWaiting(db: Db): Promise<number> {

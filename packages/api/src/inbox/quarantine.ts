@@ -3,7 +3,7 @@ import { writeAudit } from '../database/audit.js';
 import { writeReceipt } from '../database/outbox.js';
 import type { Db } from '../database/store.js';
 import type { RestoreTable } from '../database/tables.js';
-import { endPlansOfMachine } from '../deployments/abandon.js';
+import { endPlansOfMachine, replacedReason } from '../deployments/abandon.js';
 import { apiLimits } from '../limits.js';
 import type { InboxWork } from './inbox.js';
 
@@ -67,7 +67,7 @@ export async function adoptAgent(inbox: InboxWork, heartbeat: HeartbeatMessage):
     .executeTakeFirst();
   if (machine === undefined || machine.enrolment >= enrolment || (await lastRestore(work.db)) === undefined) return;
   if (machine.enrolment > 0) {
-    const reason = 'machine replaced: another agent had joined after the backup was made';
+    const reason = `${replacedReason}, after the backup was made`;
     await endPlansOfMachine(work, history, { machineId, outcome: 'replaced', reason });
   }
   const now = context.clock.now();

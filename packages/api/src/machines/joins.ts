@@ -4,7 +4,7 @@ import type { Context } from '../context.js';
 import { writeAudit } from '../database/audit.js';
 import type { Db, Work } from '../database/store.js';
 import type { MachineRow } from '../database/tables.js';
-import { endPlansOfMachine } from '../deployments/abandon.js';
+import { endPlansOfMachine, replacedReason } from '../deployments/abandon.js';
 import type { History } from '../deployments/history.js';
 import { Refusal } from '../errors.js';
 import { digestOf } from '../secrets.js';
@@ -113,7 +113,7 @@ export class Joins {
       await endPlansOfMachine(work, history, {
         machineId: row.id,
         outcome: 'replaced',
-        reason: 'another agent took the place of this machine',
+        reason: replacedReason,
       });
     }
     const changes = {

@@ -5,7 +5,8 @@ import type { Context } from '../context.js';
 import { writeAudit } from '../database/audit.js';
 import type { Db, Work } from '../database/store.js';
 import type { EnvironmentRow, MachineRow } from '../database/tables.js';
-import { endPlansOfMachine } from '../deployments/abandon.js';
+import { endPlansOfMachine, replacedReason } from '../deployments/abandon.js';
+import type { EndedPlan } from '../deployments/abandon.js';
 import type { History } from '../deployments/history.js';
 import { removeMailbox } from '../environments/remove.js';
 import { Refusal } from '../errors.js';
@@ -94,11 +95,11 @@ export class Machines {
     return findMachine(this.#context.store.db, id);
   }
 
-  /** Takes a machine away; plans that wait for it end as cancelled. @throws Refusal not_found. */
-  async delete(id: string, graceMs: number): Promise<void> {
-    await this.#context.store.write(async (work) => {
+  /** Takes a machine away; what was open on it ends, and is the answer. @throws Refusal not_found. */
+  async delete(id: string, graceMs: number): Promise<readonly EndedPlan[]> {
+    return this.#context.store.write(async (work) => {
       const row = await findMachine(work.db, id);
-      await endPlansOfMachine(work, this.#history, {
+      const ended = await endPlansOfMachine(work, this.#history, {
         machineId: id,
         outcome: 'cancelled',
         reason: `the machine ${row.name} was deleted`,
@@ -109,21 +110,34 @@ export class Machines {
         actor: 'admin',
         action: 'machine.deleted',
         target: id,
-        detail: { name: row.name },
+        detail: { name: row.name, endedPlans: ended.length },
       });
+      return ended;
     });
   }
 
-  /** A new token; the old one is void. The agent that joined before keeps its place until another one joins. */
-  async renewToken(id: string): Promise<string> {
+  /**
+   * A new token; the old one is void. The agent that joined before keeps its place until another one joins; with
+   * `replaces` it is given up at once: what was open for it ends, unknown, and is the answer.
+   * @throws Refusal not_found.
+   */
+  async renewToken(
+    id: string,
+    replaces: boolean = false,
+  ): Promise<{ readonly joinLine: string; readonly endedPlans: readonly EndedPlan[] }> {
     return this.#context.store.write(async (work) => {
       const machine = await findMachine(work.db, id);
+      const endedPlans =
+        replaces && machine.enrolment > 0
+          ? await endPlansOfMachine(work, this.#history, { machineId: id, outcome: 'replaced', reason: replacedReason })
+          : [];
       if (machine.mailbox_closed_at !== null) await reopenMailbox(this.#context, work, machine);
       const token = this.#newToken();
       const changes = { token_digest: digestOf(token), token_used_by: null, is_token_contested: 0 };
       await work.db.updateTable('machines').set(changes).where('id', '=', id).execute();
-      await writeAudit(this.#context, work, { actor: 'admin', action: 'machine.tokenRenewed', target: id });
-      return this.#joinLine(id, token);
+      const detail = { replaces, endedPlans: endedPlans.length };
+      await writeAudit(this.#context, work, { actor: 'admin', action: 'machine.tokenRenewed', target: id, detail });
+      return { joinLine: this.#joinLine(id, token), endedPlans };
     });
   }
 

@@ -5,7 +5,7 @@ import type { MachineRow } from '../database/tables.js';
 import { Refusal } from '../errors.js';
 import type { MachineOrder } from '../machines/machines.js';
 import type { ApiServices } from './api-services.js';
-import { answer, empty, list, params, text } from './schemas.js';
+import { answer, list, params, text } from './schemas.js';
 
 const tags = ['machines'];
 const machine = answer('Machine', { id: text, name: text, role: text, state: text });
@@ -81,22 +81,28 @@ function machineRoutesById(app: FastifyInstance, services: ApiServices): void {
         summary: 'Take a machine away; plans that wait for it are cancelled',
         tags,
         params: params('m'),
-        response: { 200: empty('Gone') },
+        response: { 200: answer('Gone, and what became of plans that were out', { endedPlans: list }) },
       },
     },
-    async (request, reply) => {
-      await machines.delete(request.params.m, services.mailboxGraceMs);
-      return reply.code(200).send();
-    },
+    async (request) => ({ endedPlans: await machines.delete(request.params.m, services.mailboxGraceMs) }),
   );
 
-  app.post<Params>(
+  const query = Type.Object({
+    replace: Type.Optional(
+      Type.String({
+        pattern: '^(|1|true)$',
+        description: 'The agent that had joined is given up: its open plans end.',
+      }),
+    ),
+  });
+  app.post<Params & { Querystring: { replace?: string } }>(
     '/v1/machines/:m/join-line',
     {
       schema: {
         summary: 'A new join line; the old one is void',
         tags,
         params: params('m'),
+        querystring: query,
         response: { 200: answer('Join line', { joinLine: text }) },
       },
     },
@@ -107,7 +113,9 @@ function machineRoutesById(app: FastifyInstance, services: ApiServices): void {
           cure: `torcello machine agent-conf ${id}`,
         });
       }
-      return { joinLine: await machines.renewToken(id) };
+      const replaces = request.query.replace !== undefined;
+      const { joinLine, endedPlans } = await machines.renewToken(id, replaces);
+      return replaces ? { joinLine, endedPlans } : { joinLine };
     },
   );
 }

@@ -2,6 +2,7 @@ import { Background, sleep } from '@torcello/platform';
 import type { Context } from '../context.js';
 import type { Work } from '../database/store.js';
 import type { History } from '../deployments/history.js';
+import { leaveLost } from '../deployments/leave-lost.js';
 import { deploymentRow } from '../deployments/rows.js';
 import { apiLimits } from '../limits.js';
 import type { Presence } from '../machines/presence.js';
@@ -60,6 +61,7 @@ export class Timers {
       let hasMore = false;
       try {
         hasMore = await this.fire();
+        await leaveLost(this.#parts);
       } catch (error) {
         context.logger.error('a timer failed, the next look tries again', { error });
       }

@@ -6,6 +6,7 @@ import type {
   AgentView,
   DeploymentRow,
   DeploymentView,
+  EndedPlanView,
   EnvironmentView,
   HistoryAnswer,
   MachineView,
@@ -153,9 +154,14 @@ export class ApiClient {
     return joinLine;
   }
 
+  /** A new join line for a machine that was made anew: what was open for the agent before ends. */
+  replaceMachine(machineId: string): Promise<EndedPlans & { readonly joinLine: string }> {
+    return this.http.json(`/v1/machines/${machineId}/join-line?replace=1`, { method: 'POST' });
+  }
+
   /** Takes a machine away; what was open on it ends. */
-  async deleteMachine(machineId: string): Promise<unknown> {
-    return this.#written(`/v1/machines/${machineId}`, 'DELETE');
+  deleteMachine(machineId: string): Promise<EndedPlans> {
+    return this.http.json(`/v1/machines/${machineId}`, { method: 'DELETE' });
   }
 
   async agents(): Promise<readonly AgentView[]> {
@@ -265,12 +271,11 @@ export class ApiClient {
     const { outputs } = await this.http.json<{ outputs: OutputView[] }>(path);
     return outputs;
   }
+}
 
-  /** A write whose answer may be empty. */
-  async #written(path: string, method: 'POST' | 'DELETE'): Promise<unknown> {
-    const text = await (await this.http.send(path, { method })).text();
-    return text === '' ? {} : (JSON.parse(text) as unknown);
-  }
+/** Plans that were open on a machine that came to its end. */
+export interface EndedPlans {
+  readonly endedPlans?: readonly EndedPlanView[];
 }
 
 /** How a deployment is rolled out; what is left out is as the application says, or without a bound. */

@@ -164,6 +164,15 @@ export interface HistoryEntry {
   readonly event: { readonly type: string; readonly [field: string]: unknown };
 }
 
+export interface EndedPlanView {
+  readonly planId: string;
+  readonly deploymentId: string;
+  readonly stage: string;
+  /** What it was before. */
+  readonly state: string;
+  readonly becomes: 'neverStarted' | 'unknown';
+}
+
 export interface HistoryAnswer {
   readonly events: readonly HistoryEntry[];
   readonly quarantined?: readonly QuarantinedView[];

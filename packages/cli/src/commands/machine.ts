@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { Command } from 'commander';
 import type { ApiClient, MachineRequest } from '../client/api-client.js';
-import type { MachineView } from '../client/views.js';
+import type { EndedPlanView, MachineView } from '../client/views.js';
 import { CliError, usageError } from '../cli-error.js';
 import { writeCloudInit, writeJoinLines, writeSecretFile } from '../files/join-lines.js';
 import { readMachinesFile, requireCount } from '../files/machines-file.js';
@@ -50,12 +50,12 @@ export function machineCommand(run: CommandRun): Command {
         );
       },
     ),
-    apiCommand(
+    apiCommand<JoinLineOptions>(
       run,
       'join-line <environment> [machine]',
       'make a new join line; the old one is void then (also by the id of the machine alone)',
       newJoinLine,
-    ),
+    ).option('--replace', 'the machine was made anew: what was open for the agent that had joined ends at once'),
     apiCommand<SetupOptions>(
       run,
       'agent-conf <environment> [machine]',
@@ -160,22 +160,36 @@ async function agentConf(
   printer.answer({ machine: machine.name, file }, () => [`Written to ${file}`]);
 }
 
+interface JoinLineOptions extends CommonOptions {
+  readonly replace?: true;
+}
+
 async function newJoinLine(
-  { client, printer }: ActionWorld<CommonOptions>,
+  { client, printer, options }: ActionWorld<JoinLineOptions>,
   ...place: readonly string[]
 ): Promise<void> {
   const machine = await machineAt(client, place);
-  const joinLine = await client.newJoinLine(machine.id);
-  printer.answer({ machine: machine.name, joinLine }, () => [joinLine]);
+  if (options.replace !== true) {
+    const joinLine = await client.newJoinLine(machine.id);
+    printer.answer({ machine: machine.name, joinLine }, () => [joinLine]);
+    return;
+  }
+  const { joinLine, endedPlans = [] } = await client.replaceMachine(machine.id);
+  printer.answer({ machine: machine.name, joinLine, endedPlans }, () => [joinLine, ...endedPlans.map(endedLine)]);
+}
+
+/** What becomes of a plan whose machine came to its end. */
+function endedLine({ planId, deploymentId, stage, state, becomes }: EndedPlanView): string {
+  const text = becomes === 'neverStarted' ? 'never started' : 'unknown: the agent may have run it, or run it still';
+  return safeText(`Plan ${planId} (${stage} of deployment ${deploymentId}) was ${state} and ended: ${text}`);
 }
 
 async function remove({ client, printer }: ActionWorld<CommonOptions>, ...place: readonly string[]): Promise<void> {
   const machine = await machineAt(client, place);
-  const { endedPlans } = (await client.deleteMachine(machine.id)) as { endedPlans?: readonly unknown[] };
-  const open =
-    endedPlans === undefined || endedPlans.length === 0 ? '' : `; open plans of it that ended: ${endedPlans.length}`;
-  printer.answer({ deleted: machine.id, ...(endedPlans === undefined ? {} : { endedPlans }) }, () => [
-    safeText(`Deleted ${machine.name}${open}`),
+  const { endedPlans = [] } = await client.deleteMachine(machine.id);
+  printer.answer({ deleted: machine.id, endedPlans }, () => [
+    safeText(`Deleted ${machine.name}`),
+    ...endedPlans.map(endedLine),
   ]);
 }
 

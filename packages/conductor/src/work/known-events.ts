@@ -9,6 +9,7 @@ export const carriedOutEvents: readonly DeploymentEvent['type'][] = [
   'planScheduled',
   'planStored',
   'planEnded',
+  'leftAlone',
   'cancelRequested',
   'cancelStored',
   'supersedeRequested',

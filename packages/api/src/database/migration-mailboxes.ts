@@ -9,6 +9,7 @@ export async function mailboxes(db: Kysely<unknown>): Promise<void> {
   await db.schema.createIndex('mailbox_ends_state').on('mailbox_ends').column('state').execute();
   await db.schema.createIndex('dead_letters_machine').on('dead_letters').column('machine_id').execute();
   await addColumns(db, 'outputs', 'cut_sequence:int?');
+  await db.schema.createIndex('outputs_cut').on('outputs').column('cut_sequence').execute();
 }
 
 const tables: Readonly<Record<string, string>> = {

@@ -50,25 +50,24 @@ async function markEnd(
   end: { readonly step: string; readonly writtenBytes: number; readonly sha256: string | undefined },
 ): Promise<void> {
   const { step, writtenBytes, sha256 = null } = end;
-  const isOver = writtenBytes > limits.outputRunBytesMax.value;
-  await inbox.work.db
+  const { db } = inbox.work;
+  const known = await db
+    .selectFrom('outputs')
+    .select(['is_cut', 'cut_sequence'])
+    .where('plan_id', '=', plan.plan_id)
+    .where('step', '=', step)
+    .executeTakeFirst();
+  const isCut = writtenBytes > limits.outputRunBytesMax.value || known?.is_cut === 1;
+  const row = {
+    written_bytes: writtenBytes,
+    sha256,
+    is_cut: isCut ? 1 : 0,
+    cut_sequence: isCut ? (known?.cut_sequence ?? (await nextSequence(inbox))) : null,
+  };
+  await db
     .insertInto('outputs')
-    .values({
-      plan_id: plan.plan_id,
-      step,
-      total_bytes: 0,
-      chunks: 0,
-      is_cut: isOver ? 1 : 0,
-      written_bytes: writtenBytes,
-      sha256,
-    })
-    .onConflict((conflict) =>
-      conflict
-        .columns(['plan_id', 'step'])
-        .doUpdateSet(
-          isOver ? { written_bytes: writtenBytes, sha256, is_cut: 1 } : { written_bytes: writtenBytes, sha256 },
-        ),
-    )
+    .values({ plan_id: plan.plan_id, step, total_bytes: 0, chunks: 0, ...row })
+    .onConflict((conflict) => conflict.columns(['plan_id', 'step']).doUpdateSet(row))
     .execute();
   tellOutput(inbox, plan);
 }
@@ -89,11 +88,7 @@ async function insertChunk(inbox: InboxWork, plan: PlanRow, chunk: OutputChunk):
     .where('start', '=', place.start)
     .executeTakeFirst();
   if (there !== undefined && there.bytes >= chunk.bytes.length) return false;
-  const { last } = await db
-    .selectFrom('output_chunks')
-    .select((column) => column.fn.max('sequence').as('last'))
-    .executeTakeFirstOrThrow();
-  const row = { ...place, body: chunk.bytes, sequence: Number(last ?? 0) + 1 };
+  const row = { ...place, body: chunk.bytes, sequence: await nextSequence(inbox) };
   await db
     .insertInto('output_chunks')
     .values(row)
@@ -102,6 +97,19 @@ async function insertChunk(inbox: InboxWork, plan: PlanRow, chunk: OutputChunk):
     )
     .execute();
   return there === undefined;
+}
+
+/** Pieces and cuts of all outputs count together: a follower that was cut off goes on behind the last that it has. */
+async function nextSequence({ work: { db } }: InboxWork): Promise<number> {
+  const chunk = await db
+    .selectFrom('output_chunks')
+    .select((column) => column.fn.max('sequence').as('last'))
+    .executeTakeFirstOrThrow();
+  const cut = await db
+    .selectFrom('outputs')
+    .select((column) => column.fn.max('cut_sequence').as('last'))
+    .executeTakeFirstOrThrow();
+  return Math.max(Number(chunk.last ?? 0), Number(cut.last ?? 0)) + 1;
 }
 
 async function stepsWithOutput(inbox: InboxWork, plan: PlanRow): Promise<number> {

@@ -20,6 +20,8 @@ export interface OutputView {
   readonly totalBytes: number;
   /** More was written than is kept. */
   readonly isCut: boolean;
+  /** Where it is cut, once its step has ended: how much the step wrote in all, and the SHA-256 of that, hexadecimal. */
+  readonly cut?: { readonly atBytes: number; readonly writtenBytes: number; readonly sha256?: string };
   /** The state of the step. */
   readonly outcome: string;
 }
@@ -43,6 +45,8 @@ export async function readOutputs(db: Db, query: OutputQuery): Promise<readonly 
       'outputs.step',
       'outputs.total_bytes',
       'outputs.is_cut',
+      'outputs.written_bytes',
+      'outputs.sha256',
       'steps.state',
     ])
     .where('plans.deployment_id', '=', query.deploymentId)
@@ -66,10 +70,22 @@ export async function readOutputs(db: Db, query: OutputQuery): Promise<readonly 
       ...tail,
       totalBytes: row.total_bytes,
       isCut: row.is_cut === 1,
+      ...cutOf(row),
       outcome: row.state ?? 'running',
     });
   }
   return outputs;
+}
+
+function cutOf(row: {
+  readonly is_cut: number;
+  readonly total_bytes: number;
+  readonly written_bytes: number | null;
+  readonly sha256: string | null;
+}): Pick<OutputView, 'cut'> {
+  if (row.is_cut === 0 || row.written_bytes === null) return {};
+  const digest = row.sha256 === null ? {} : { sha256: row.sha256 };
+  return { cut: { atBytes: row.total_bytes, writtenBytes: row.written_bytes, ...digest } };
 }
 
 async function readTail(

@@ -72,6 +72,7 @@ function outputRoute(app: FastifyInstance, services: ApiServices): void {
     ),
   });
   type Query = { machine?: string; step?: string; tailBytes?: string; follow?: string };
+  const followers = { count: 0 };
   app.get<Params & { Querystring: Query; Headers: { 'last-event-id'?: string } }>(
     '/v1/deployments/:d/output',
     {
@@ -88,7 +89,7 @@ function outputRoute(app: FastifyInstance, services: ApiServices): void {
       const { machine, step, follow, tailBytes = '65536' } = request.query;
       if (follow === '1') {
         const lastSequence = Math.max(0, lastNOf(request.headers['last-event-id']));
-        return followOutput(services, { deploymentId: row.id, machine, step, lastSequence, reply });
+        return followOutput(services, followers, { deploymentId: row.id, machine, step, lastSequence, reply });
       }
       const tail = Math.min(Number(tailBytes), apiLimits.outputTailBytesMax.value);
       const outputs = await readOutputs(services.context.store.db, {
@@ -230,7 +231,9 @@ async function stream(
 ): Promise<void> {
   const { hub, context } = services;
   if (hub.size >= apiLimits.watchersMax.value)
-    throw new Refusal('overloaded', `${apiLimits.watchersMax.value} watchers are there already`);
+    throw new Refusal('overloaded', `${apiLimits.watchersMax.value} watchers are there already (watchersMax)`, {
+      cure: 'end one of them, or ask without Accept: text/event-stream',
+    });
   const { reply, lastN } = to;
   reply.hijack();
   const events = new EventStream({ hub, clock: context.clock, deploymentId: row.id, response: reply.raw, lastN });
@@ -251,6 +254,7 @@ async function stream(
 
 function followOutput(
   services: ApiServices,
+  followers: { count: number },
   of: {
     readonly deploymentId: string;
     readonly machine: string | undefined;
@@ -261,6 +265,13 @@ function followOutput(
 ): void {
   const { store, notices, clock, logger } = services.context;
   const { reply, ...wanted } = of;
+  const max = apiLimits.outputWatchersMax.value;
+  if (followers.count >= max)
+    throw new Refusal('overloaded', `${max} followers of output are there already (outputWatchersMax)`, {
+      cure: 'end one of them, or read without follow: torcello logs DEPLOYMENT',
+    });
+  followers.count += 1;
   reply.hijack();
-  new OutputStream({ ...wanted, db: store.db, notices, clock, logger, response: reply.raw }).open();
+  const onEnd = (): void => void (followers.count -= 1);
+  new OutputStream({ ...wanted, db: store.db, notices, clock, logger, response: reply.raw, onEnd }).open();
 }

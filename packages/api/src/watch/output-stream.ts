@@ -16,6 +16,7 @@ export interface OutputStreamOptions {
   readonly response: ServerResponse;
   /** The last piece that the client has; 0 for none. */
   readonly lastSequence: number;
+  readonly onEnd: () => void;
 }
 
 interface Piece {
@@ -28,6 +29,23 @@ interface Piece {
   readonly sequence: number;
 }
 
+/** The step wrote more than is kept. */
+interface Cut {
+  readonly plan_id: string;
+  readonly machine_name: string;
+  readonly stage: string;
+  readonly step: string;
+  readonly total_bytes: number;
+  readonly written_bytes: number | null;
+  readonly sha256: string | null;
+  readonly sequence: number;
+}
+
+interface Told {
+  readonly name: 'chunk' | 'cut';
+  readonly data: unknown;
+}
+
 const keepAliveMs = 15_000;
 const piecesPerRead = 100;
 
@@ -35,7 +53,8 @@ const piecesPerRead = 100;
  * The output of a deployment as server-sent events, live. Each `chunk` carries its byte offset and, as id, the place
  * where a client that was cut off goes on: no byte is left out and none is told twice. Pieces that came out of order wait
  * for those before them. `data` holds the exact bytes (Base64); `text` is for display, and a character that two pieces
- * share shows as a replacement there.
+ * share shows as a replacement there. Where a step wrote more than is kept, one `cut` behind its pieces tells how much
+ * that was in all, with its digest.
  */
 export class OutputStream {
   readonly #options: OutputStreamOptions;
@@ -43,6 +62,8 @@ export class OutputStream {
   /** How far each output was told, in bytes, by plan and step. */
   readonly #told = new Map<string, number>();
   readonly #early = new Map<string, Piece[]>();
+  /** Cuts whose last piece has not come yet. */
+  readonly #cuts = new Map<string, Cut>();
   readonly #unlisten: () => void;
   #sequence = 0;
   #isReading = false;
@@ -66,6 +87,8 @@ export class OutputStream {
       'cache-control': 'no-store',
       'x-accel-buffering': 'no',
     });
+    // Nothing may be there to be told for long, and the follower wants to know that it is one.
+    this.#options.response.flushHeaders();
     this.#keepAlive();
     this.#wake();
   }
@@ -76,6 +99,7 @@ export class OutputStream {
     this.#unlisten();
     this.#timer?.cancel();
     this.#options.response.end();
+    this.#options.onEnd();
   }
 
   #wake(): void {
@@ -98,11 +122,19 @@ export class OutputStream {
     const isFinished = await this.#isFinished();
     for (;;) {
       const pieces = await this.#pieces();
-      for (const piece of pieces) this.#take(piece);
+      const isLast = pieces.length < piecesPerRead;
+      const cuts = await this.#newCuts(isLast ? Number.MAX_SAFE_INTEGER : (pieces.at(-1)?.sequence ?? 0));
+      for (const found of [...pieces, ...cuts].toSorted((a, b) => a.sequence - b.sequence)) {
+        if ('body' in found) this.#take(found);
+        else this.#takeCut(found);
+      }
       await this.#drained();
-      if (pieces.length < piecesPerRead || this.#isOver) break;
+      if (isLast || this.#isOver) break;
     }
     if (!isFinished || this.#isOver) return;
+    // What is missing by now does not come any more.
+    for (const cut of this.#cuts.values()) this.#tell([toldCut(cut)], this.#sequence + 1);
+    this.#cuts.clear();
     this.#write('finished', {}, this.#sequence);
     this.end();
   }
@@ -132,6 +164,22 @@ export class OutputStream {
       .execute();
   }
 
+  async #newCuts(upTo: number): Promise<readonly Cut[]> {
+    const { db, deploymentId, machine, step } = this.#options;
+    const rows = await db
+      .selectFrom('outputs')
+      .innerJoin('plans', 'plans.plan_id', 'outputs.plan_id')
+      .select(['plans.plan_id', 'machine_name', 'stage', 'outputs.step', 'total_bytes', 'written_bytes', 'sha256'])
+      .select('cut_sequence')
+      .where('plans.deployment_id', '=', deploymentId)
+      .where('cut_sequence', '>', this.#sequence)
+      .where('cut_sequence', '<=', upTo)
+      .$if(machine !== undefined, (query) => query.where('plans.machine_name', '=', machine ?? ''))
+      .$if(step !== undefined, (query) => query.where('outputs.step', '=', step ?? ''))
+      .execute();
+    return rows.map(({ cut_sequence, ...row }) => ({ ...row, sequence: cut_sequence ?? 0 }));
+  }
+
   async #isFinished(): Promise<boolean> {
     const { db, deploymentId } = this.#options;
     const row = await db
@@ -142,34 +190,64 @@ export class OutputStream {
     return row === undefined || row.finished_at !== null;
   }
 
-  /** What the client has already only moves the offsets. */
+  /** One piece may be what others waited for: they are told together. */
   #take(piece: Piece): void {
-    this.#sequence = piece.sequence;
+    this.#sequence = Math.max(this.#sequence, piece.sequence);
     const key = `${piece.plan_id} ${piece.step}`;
+    const told: Told[] = [];
     const waiting = [...(this.#early.get(key) ?? []), piece].toSorted((a, b) => a.start - b.start);
     for (let next = waiting[0]; next !== undefined && next.start <= (this.#told.get(key) ?? 0); next = waiting[0]) {
       waiting.shift();
-      this.#tell(key, next, piece.sequence);
+      told.push(...this.#chunk(key, next));
     }
     this.#early.set(key, waiting);
+    const cut = this.#cuts.get(key);
+    if (cut !== undefined) told.push(...this.#cut(cut));
+    this.#tell(told, piece.sequence);
   }
 
-  #tell(key: string, piece: Piece, sequence: number): void {
+  #takeCut(cut: Cut): void {
+    this.#sequence = Math.max(this.#sequence, cut.sequence);
+    this.#tell(this.#cut(cut), cut.sequence);
+  }
+
+  #chunk(key: string, piece: Piece): readonly Told[] {
     const at = this.#told.get(key) ?? 0;
     const bytes = piece.body.subarray(at - piece.start);
-    if (bytes.length === 0) return;
+    if (bytes.length === 0) return [];
     this.#told.set(key, at + bytes.length);
-    if (sequence <= this.#options.lastSequence) return;
     const { plan_id: planId, machine_name: machine, stage, step } = piece;
     const data = Buffer.from(bytes).toString('base64');
     const text = new TextDecoder().decode(bytes);
-    this.#write('chunk', { planId, machine, stage, step, offset: at, bytes: bytes.length, text, data }, sequence);
+    return [{ name: 'chunk', data: { planId, machine, stage, step, offset: at, bytes: bytes.length, text, data } }];
   }
 
-  #write(name: string, data: unknown, id: number): void {
+  /** A cut waits until everything is told that is kept. */
+  #cut(cut: Cut): readonly Told[] {
+    const key = `${cut.plan_id} ${cut.step}`;
+    if ((this.#told.get(key) ?? 0) < cut.total_bytes) {
+      this.#cuts.set(key, cut);
+      return [];
+    }
+    this.#cuts.delete(key);
+    return [toldCut(cut)];
+  }
+
+  /**
+   * What the client has already is left out. Only the last event of those that belong together carries the id: who is cut
+   * off between them gets all of them once more, and none is lost.
+   */
+  #tell(events: readonly Told[], sequence: number): void {
+    if (sequence <= this.#options.lastSequence) return;
+    events.forEach(({ name, data }, place) =>
+      this.#write(name, data, place === events.length - 1 ? sequence : undefined),
+    );
+  }
+
+  #write(name: string, data: unknown, id: number | undefined): void {
     const { response } = this.#options;
     if (this.#isOver) return;
-    response.write(`event: ${name}\nid: ${id}\ndata: ${JSON.stringify(data)}\n\n`);
+    response.write(`event: ${name}\n${id === undefined ? '' : `id: ${id}\n`}data: ${JSON.stringify(data)}\n\n`);
   }
 
   #keepAlive(): void {
@@ -179,4 +257,11 @@ export class OutputStream {
       this.#keepAlive();
     });
   }
+}
+
+function toldCut(cut: Cut): Told {
+  const { plan_id: planId, machine_name: machine, stage, step, total_bytes: offset } = cut;
+  const digest = cut.sha256 === null ? {} : { sha256: cut.sha256 };
+  const totalBytes = cut.written_bytes ?? offset;
+  return { name: 'cut', data: { planId, machine, stage, step, offset, totalBytes, ...digest } };
 }

@@ -7,6 +7,7 @@ import type { TestApi } from './test-api.js';
 export interface PostedPlan {
   readonly planId: string;
   readonly state: string;
+  readonly stage: string;
   readonly machine: { readonly id: string; readonly name: string };
 }
 

@@ -197,6 +197,8 @@ export interface OutputView {
   readonly fromOffset: number;
   readonly totalBytes: number;
   readonly isCut: boolean;
+  /** Once its step has ended: how much it wrote in all, and the SHA-256 of that. */
+  readonly cut?: { readonly atBytes: number; readonly writtenBytes: number; readonly sha256?: string | null } | null;
   readonly outcome?: string | null;
 }
 

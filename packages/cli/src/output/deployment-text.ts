@@ -139,7 +139,7 @@ export function exitCodeOfDeployment(view: DeploymentView): ExitCode {
 export function outputText(output: OutputView, linesMax: number = Number.POSITIVE_INFINITY): readonly string[] {
   const lines = safeText(output.text, { keepLines: true }).replace(/\n$/, '').split('\n');
   const shown = output.text === '' ? ['(no output)'] : lines.slice(-linesMax);
-  const isCut = output.isCut ? ', cut' : '';
+  const isCut = output.isCut ? cutText(output.cut) : '';
   const left = output.fromOffset > 0 ? `, from byte ${output.fromOffset} of ${output.totalBytes}` : '';
   const outcome = output.outcome ?? undefined;
   const state = outcome === undefined ? '' : ` ${outcome}`;
@@ -147,6 +147,13 @@ export function outputText(output: OutputView, linesMax: number = Number.POSITIV
     safeText(`==> ${output.machine} ${stageName(output.stage)} ${output.step}${state}${left}${isCut} <==`),
     ...shown,
   ];
+}
+
+/** What is known of an output that was longer than is kept. */
+function cutText(cut: OutputView['cut']): string {
+  if (cut === undefined || cut === null) return ', cut';
+  const digest = cut.sha256 === undefined || cut.sha256 === null ? '' : `, SHA-256 ${cut.sha256}`;
+  return `, cut at byte ${cut.atBytes} of ${cut.writtenBytes}${digest}`;
 }
 
 function cells(plan: PlanRow, nowMs: number): readonly string[] {

@@ -50,12 +50,21 @@ export async function* outputEvents(
   if (options.step !== undefined) search.set('step', options.step);
   const path = `/v1/deployments/${encodeURIComponent(deploymentId)}/output?${search.toString()}`;
   const followed = new Map<string, Followed>();
+  const cuts = new Set<string>();
   for await (const event of resumingStream(http, path, options)) {
     if (event === 'away') yield { type: 'away' };
     else if (event.event === 'chunk') yield* fresh(JSON.parse(event.data) as SentChunk, followed);
-    else if (event.event === 'cut') yield { type: 'cut', cut: JSON.parse(event.data) as OutputCut };
+    else if (event.event === 'cut') yield* firstCut(JSON.parse(event.data) as OutputCut, cuts);
     else if (event.event === 'finished') return;
   }
+}
+
+/** A cut that was told before the connection was lost may come again. */
+function* firstCut(cut: OutputCut, told: Set<string>): Generator<OutputEvent, void, void> {
+  const key = `${cut.planId}/${cut.step}`;
+  if (told.has(key)) return;
+  told.add(key);
+  yield { type: 'cut', cut };
 }
 
 /** How far the output of one step was shown, and the beginning of a character that its last piece ended in. */

@@ -68,6 +68,24 @@ function readRunning(folder: string): RunningBrokerFile {
   }
 }
 
+/** How the broker that runs from a folder is reached; undefined when none does. */
+export function readRunningIfAny(folder: string): RunningBrokerFile | undefined {
+  try {
+    return readRunning(folder);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The queues, as `vhost NUL name`, of which some messages were handed to somebody. @throws AdminRefused. */
+export async function queuesSeen(running: RunningBrokerFile): Promise<ReadonlySet<string>> {
+  const queues = (await ask(running, 'GET', 'queues')) as Row[];
+  const seen = queues.filter(
+    (row) => Number(row['messages_unacknowledged']) > 0 || Number(row['messages_redelivered']) > 0,
+  );
+  return new Set(seen.map(({ vhost, name }) => `${String(vhost)}\0${String(name)}`));
+}
+
 async function ask(running: RunningBrokerFile, method: string, path: string, body?: string): Promise<unknown> {
   const login = Buffer.from(`${running.user}:${running.password}`).toString('base64');
   const headers = { authorization: `Basic ${login}` };

@@ -20,6 +20,8 @@ import { defaultLimits } from './limits.js';
 import type { BrokerLimits } from './limits.js';
 import { startManagement } from './management/management.js';
 import type { Management } from './management/management.js';
+import { TargetError } from './move/target-client.js';
+import { runMove } from './move-command.js';
 import { LmdbStore } from './store/lmdb-store.js';
 import { StoreDamage } from './store/message-store.js';
 
@@ -40,6 +42,12 @@ interface AdminOptions {
   readonly file: string | undefined;
 }
 
+/** A move of everything to another broker. */
+interface MoveOptions {
+  readonly data: string;
+  readonly to: string;
+}
+
 const usage = `torcello-broker: the embedded AMQP 0-9-1 broker of Torcello (one node, no replication)
 
   --data DIR             folder that holds everything (needed)
@@ -55,6 +63,7 @@ Asking the broker that runs from the folder: torcello-broker --data DIR VERB
   export                                  print the definitions, in RabbitMQ's form
   import FILE                             declare what a file of definitions holds
   doctor                                  say what may be wrong
+  move --to amqp://USER:PASSWORD@HOST/VHOST  stop it and move everything durable to RabbitMQ, messages too
 
 On its first start it makes an administrator: TORCELLO_BROKER_USER and TORCELLO_BROKER_PASSWORD, or the user
 'torcello' with a password that it writes to DIR/admin-password.
@@ -73,6 +82,10 @@ export async function main(args: readonly string[]): Promise<number> {
   try {
     const options = readOptions(args);
     if (options === undefined) return 0;
+    if ('to' in options) {
+      await runMove({ folder: options.data, to: options.to });
+      return 0;
+    }
     if ('verb' in options) {
       await runAdmin(options.verb, {
         folder: options.data,
@@ -92,7 +105,7 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 /** Undefined when only the usage was asked for. */
-function readOptions(args: readonly string[]): MainOptions | AdminOptions | undefined {
+function readOptions(args: readonly string[]): MainOptions | AdminOptions | MoveOptions | undefined {
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
@@ -102,6 +115,7 @@ function readOptions(args: readonly string[]): MainOptions | AdminOptions | unde
       port: { type: 'string', default: '5673' },
       'management-port': { type: 'string', default: '0' },
       permit: { type: 'string', multiple: true, default: [] },
+      to: { type: 'string' },
       limit: { type: 'string', multiple: true, default: [] },
       help: { type: 'boolean', default: false },
     },
@@ -112,6 +126,7 @@ function readOptions(args: readonly string[]): MainOptions | AdminOptions | unde
   }
   if (values.data === undefined) throw new StartRefused('--data DIR is needed');
   const [word, file] = positionals;
+  if (word === 'move') return { data: values.data, to: values.to ?? '' };
   if (word !== undefined) return { data: values.data, verb: verbOf(word), file };
   if (!isLoopback(values.host)) {
     const text = `--host ${values.host} is refused: without TLS the broker listens on loopback only (127.0.0.1, ::1, localhost)`;
@@ -222,7 +237,7 @@ function portOf(option: string, text: string): number {
 
 function verbOf(word: string): AdminVerb {
   const verb = adminVerbs.find((known) => known === word);
-  if (verb === undefined) throw new StartRefused(`'${word}' is none of ${adminVerbs.join(', ')}`);
+  if (verb === undefined) throw new StartRefused(`'${word}' is none of ${adminVerbs.join(', ')}, move`);
   return verb;
 }
 
@@ -253,8 +268,8 @@ function textOf({ host, port }: HostPort): string {
 }
 
 function lineFor(error: unknown): string {
-  if (error instanceof StartRefused || error instanceof AdminRefused || error instanceof DataFolderError)
-    return error.message;
+  const isOwn = [StartRefused, AdminRefused, DataFolderError, TargetError].some((kind) => error instanceof kind);
+  if (isOwn && error instanceof Error) return error.message;
   if (error instanceof StoreDamage) return `${error.message}; restore the data folder from a copy`;
   const { code, message, port } = error as NodeJS.ErrnoException & { readonly port?: number };
   if (code === 'EADDRINUSE') return `port ${port} is taken; choose another one, or 0 to let the system choose`;

@@ -27,6 +27,7 @@ export function shownQueue(vhost: Vhost, queue: Queue): unknown {
     messages: readyCount + unsettledCount,
     messages_ready: readyCount,
     messages_unacknowledged: unsettledCount,
+    torcello_may_be_seen: queue.mayBeSeen,
   };
 }
 

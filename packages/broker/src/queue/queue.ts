@@ -59,6 +59,7 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
   #residentBytes = 0;
   #positionLast = 0;
   #hadConsumer = false;
+  #hasReturned = false;
   #isDeleted = false;
   #mayExpire = false;
   #expiryTimer: { readonly atMs: number; readonly timer: Timer } | undefined;
@@ -89,6 +90,10 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
   get hasExclusiveConsumer(): boolean {
     return this.#consumers.hasExclusive;
   }
+  /** Whether some of its messages may have been handed to somebody before. */
+  get mayBeSeen(): boolean {
+    return this.#unsettled.size > 0 || (this.#hasReturned && this.#ready.length > 0);
+  }
   /** Memory that waiting messages take, in bytes, roughly. */
   get residentBytes(): number {
     return this.#residentBytes;
@@ -113,7 +118,9 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
       return refused;
     }
     const entry = this.#entry(message);
-    const consumer = this.#ready.length === 0 ? this.#consumers.next() : undefined;
+    const isFirst = this.#ready.length === 0;
+    if (isFirst && this.#unsettled.size === 0) this.#hasReturned = false;
+    const consumer = isFirst ? this.#consumers.next() : undefined;
     if (consumer?.isSettledAtOnce === true) {
       consumer.deliver(entry);
       return 0;
@@ -127,6 +134,7 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
   /** Puts a message back that the store kept, in the order of positions, before anybody uses the queue. It stays on disk. */
   recover(record: Buffer, position: number): void {
     this.#positionLast = Math.max(this.#positionLast, position);
+    this.#hasReturned = true;
     const bytes = Message.bodyBytesOf(record);
     const { messageTtlMs } = this.definition.options;
     if (messageTtlMs === undefined && !Message.hasOwnRules(record)) {
@@ -168,6 +176,7 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
   /** Entries come back to their old places, marked as redelivered. */
   putBack(entries: readonly QueueEntry[]): void {
     const { deliveryLimit } = this.definition.options;
+    this.#hasReturned ||= entries.length > 0;
     for (const entry of entries.toSorted((a, b) => b.position - a.position)) {
       if (!this.#unsettled.delete(entry)) continue;
       if (this.#isDeleted) this.#forget(entry);

@@ -77,6 +77,7 @@ export class QueueModel {
     else {
       this.#insert(message);
       this.#trim();
+      this.#expire();
     }
     return true;
   }

@@ -26,6 +26,7 @@ import { chooseCarrier } from './messaging/carrier.js';
 import type { Carrier } from './messaging/carrier.js';
 import { Notices } from './notices.js';
 import { Catalog } from './packages/catalog.js';
+import { Retention } from './retention/retention.js';
 import { createServer } from './routes/server.js';
 import type { ApiServices } from './routes/api-services.js';
 import { openSecrets } from './secrets.js';
@@ -74,6 +75,12 @@ export interface ApiTimings {
   readonly mailboxLifetimeMs: number;
   /** So long a letter may be on its way: a fresh mailbox comes no earlier after the end of an old one. Default 30 s. */
   readonly mailboxSettleMs: number;
+  /** Output of a deployment is kept so long after its end. Default 30 days. */
+  readonly keepOutputMs: number;
+  /** Its history, reports and results. Default 365 days. */
+  readonly keepHistoryMs: number;
+  /** Between two looks for what is past its retention. Default 1 hour. */
+  readonly retentionSweepMs: number;
 }
 
 const timingsDefault: ApiTimings = {
@@ -86,6 +93,9 @@ const timingsDefault: ApiTimings = {
   mailboxGraceMs: 30_000,
   mailboxLifetimeMs: 30 * 86_400_000,
   mailboxSettleMs: 30_000,
+  keepOutputMs: 30 * 86_400_000,
+  keepHistoryMs: 365 * 86_400_000,
+  retentionSweepMs: 3_600_000,
 };
 
 /** The API program but for its command line: truth, HTTP, and, once a transport is there, everything over the broker. */
@@ -127,6 +137,7 @@ export class Api {
     const parts = makeParts(options, { context, secrets, publicUrl: () => address.url, transport, carrier });
     await parts.claims.restore();
     parts.timers.start();
+    parts.retention.start();
     parts.keeper.start();
     const isBrokerUp = (): boolean => isUp(link.transport);
     const server = await (options.makeServer ?? createServer)({
@@ -184,6 +195,7 @@ export class Api {
   async stop(): Promise<void> {
     await this.server.close();
     await this.#parts.timers.stop();
+    await this.#parts.retention.stop();
     await this.#parts.keeper.stop();
     await this.#link.carrier?.stop();
     await this.#brokerSide?.stop();
@@ -228,6 +240,7 @@ function makeParts(
     presence,
     views: new Views({ db: context.store.db, presence, leases, clock: context.clock, carrier: () => carrier()?.kind }),
     timers: new Timers({ context, history, presence }),
+    retention: new Retention({ context, ...timings, sweepMs: timings.retentionSweepMs }),
     mailboxEnds,
     keeper: new MailboxKeeper({ ...mailboxEnds, transport }),
     claims: new Claims({

@@ -26,6 +26,7 @@ export const refusals: Readonly<Record<RefusalCode, { readonly status: number; r
   request_differs: { status: 422, title: 'The idempotency key was used for another request' },
   token_used: { status: 409, title: 'The join token was used by another agent' },
   login_refused: { status: 409, title: 'This broker gives agents no login of their own' },
+  past_retention: { status: 410, title: 'It was dropped, past its retention' },
   too_large: { status: 413, title: 'It is larger than allowed' },
   unsupported_media_type: { status: 415, title: 'The type of the body is not understood' },
   not_ready: { status: 503, title: 'Something that this needs is away' },
@@ -57,6 +58,7 @@ export type RefusalCode =
   | 'request_differs'
   | 'token_used'
   | 'login_refused'
+  | 'past_retention'
   | 'too_large'
   | 'unsupported_media_type'
   | 'not_ready'

@@ -22,6 +22,7 @@ export type ApiLimitName =
   | 'deadLettersMax'
   | 'deadLettersPerSenderMax'
   | 'outputWatchersMax'
+  | 'piecesDroppedAtOnceMax'
   | 'quarantinedResultsMax';
 
 /** Limits of the API program. */
@@ -55,6 +56,11 @@ export const apiLimits: Readonly<Record<ApiLimitName, Limit>> = {
   deadLettersMax: { value: 10_000, unit: 'messages', bounds: 'dead letters kept; beyond it the oldest go' },
   deadLettersPerSenderMax: { value: 1_000, unit: 'messages', bounds: 'dead letters kept of one machine' },
   outputWatchersMax: { value: 200, unit: 'streams', bounds: 'followers of output at once' },
+  piecesDroppedAtOnceMax: {
+    value: 500,
+    unit: 'chunks',
+    bounds: 'pieces of output past their retention dropped in one transaction',
+  },
   quarantinedResultsMax: {
     value: 10_000,
     unit: 'results',

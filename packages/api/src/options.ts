@@ -2,6 +2,17 @@ import { parseArgs } from 'node:util';
 import { limits, parseDuration } from '@torcello/contracts';
 import { StartError } from './errors.js';
 
+/** Timings that the command line sets. */
+type Timing =
+  | 'leaseMs'
+  | 'sweepMs'
+  | 'heartbeatMs'
+  | 'unknownAfterMissed'
+  | 'lostAfterMissed'
+  | 'mailboxLifetimeMs'
+  | 'keepOutputMs'
+  | 'keepHistoryMs';
+
 /** What the command line and the environment say. */
 export interface ProgramOptions {
   readonly data: string;
@@ -16,7 +27,7 @@ export interface ProgramOptions {
   readonly agentBundle: string | undefined;
   readonly planKey: string | undefined;
   /** Only what was given; the API has a default for each. */
-  readonly timings: Readonly<Partial<Record<'leaseMs' | 'sweepMs' | 'heartbeatMs' | 'mailboxLifetimeMs', number>>>;
+  readonly timings: Readonly<Partial<Record<Timing, number>>>;
 }
 
 export const usage: string = `torcello-api --data DIR --listen HOST:PORT --transport URL [options]
@@ -36,7 +47,11 @@ The API server: keeps the truth, answers over HTTP, works with conductors and ag
   --lease-ms NUMBER            a conductor's lease ends so long after its last renewal; default 30000
   --sweep-ms NUMBER            between two looks for deployments that nobody works on; default 5000
   --heartbeat-ms NUMBER        agents give a sign of life so often; default 10000
+  --unknown-after-missed NUMBER  after so many missed heartbeats an agent is shown as unknown; default 2
+  --lost-after-missed NUMBER     after so many it is shown as lost, and a destroy goes on without it; default 10
   --mailbox-lifetime DURATION  a mailbox whose agent is silent for so long ends (7d, 1h30m); default 30d
+  --keep-output DURATION       output of a deployment is kept so long after its end, as 30d; default 30d
+  --keep-history DURATION      its history, reports and results; default 365d
   --help                       this text
   --check-transport            as first option, with --transport alone: connect once, print what the broker can do as
                                JSON, and end; exit code 4 when it is not reached
@@ -69,7 +84,10 @@ export function readOptions(
       ...duration('leaseMs', '--lease-ms', values['lease-ms']),
       ...duration('sweepMs', '--sweep-ms', values['sweep-ms']),
       ...duration('heartbeatMs', '--heartbeat-ms', values['heartbeat-ms']),
+      ...missed(values['unknown-after-missed'], values['lost-after-missed']),
       ...lifetime(values['mailbox-lifetime']),
+      ...retention('keepOutputMs', '--keep-output', values['keep-output']),
+      ...retention('keepHistoryMs', '--keep-history', values['keep-history']),
     },
   };
 }
@@ -93,7 +111,11 @@ const settings = {
   'lease-ms': { type: 'string' },
   'sweep-ms': { type: 'string' },
   'heartbeat-ms': { type: 'string' },
+  'unknown-after-missed': { type: 'string' },
+  'lost-after-missed': { type: 'string' },
   'mailbox-lifetime': { type: 'string' },
+  'keep-output': { type: 'string' },
+  'keep-history': { type: 'string' },
   help: { type: 'boolean' },
 } as const;
 
@@ -105,6 +127,42 @@ function duration(name: string, option: string, text: string | undefined): Reado
   const valueMs = /^\d{1,7}$/.test(text) ? Number(text) : 0;
   if (valueMs >= durationMsMin && valueMs <= durationMsMax) return { [name]: valueMs };
   throw new StartError('USAGE', `${option} takes ${durationMsMin} to ${durationMsMax} ms, not "${text}"`);
+}
+
+const missedMax = 1_000;
+const unknownAfterMissedDefault = 2;
+const lostAfterMissedDefault = 10;
+
+/** Lost comes after unknown, also where only one of them is given. */
+function missed(
+  unknownText: string | undefined,
+  lostText: string | undefined,
+): { readonly unknownAfterMissed?: number; readonly lostAfterMissed?: number } {
+  const unknown = count('--unknown-after-missed', unknownText) ?? unknownAfterMissedDefault;
+  const lost = count('--lost-after-missed', lostText) ?? lostAfterMissedDefault;
+  if (lost <= unknown)
+    throw new StartError('USAGE', `--lost-after-missed ${lost} has to be more than --unknown-after-missed ${unknown}`);
+  return {
+    ...(unknownText === undefined ? {} : { unknownAfterMissed: unknown }),
+    ...(lostText === undefined ? {} : { lostAfterMissed: lost }),
+  };
+}
+
+function count(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const value = /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  if (value >= 1 && value <= missedMax) return value;
+  throw new StartError('USAGE', `${option} takes 1 to ${missedMax}, not "${text}"`);
+}
+
+const retentionMsMin = 60_000;
+const retentionMsMax = 3_650 * 86_400_000;
+
+function retention(name: string, option: string, text: string | undefined): Readonly<Record<string, number>> {
+  if (text === undefined) return {};
+  const keepMs = parseDuration(text);
+  if (keepMs !== undefined && keepMs >= retentionMsMin && keepMs <= retentionMsMax) return { [name]: keepMs };
+  throw new StartError('USAGE', `${option} takes a duration from 1m to 3650d, as 30d, not "${text}"`);
 }
 
 function lifetime(text: string | undefined): { readonly mailboxLifetimeMs?: number } {

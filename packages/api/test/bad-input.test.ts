@@ -137,6 +137,14 @@ describe('the command line', () => {
     [[...good, '--colour'], 'USAGE'],
     [[...good, 'more'], 'USAGE'],
     [[...good, '--lease-ms', '1'], 'USAGE'],
+    [[...good, '--unknown-after-missed', '3', '--lost-after-missed', '4'], undefined],
+    [[...good, '--unknown-after-missed', '0'], 'USAGE'],
+    [[...good, '--unknown-after-missed', '10'], 'USAGE'],
+    [[...good, '--lost-after-missed', '2'], 'USAGE'],
+    [[...good, '--lost-after-missed', 'never'], 'USAGE'],
+    [[...good, '--keep-output', '7d', '--keep-history', '90d'], undefined],
+    [[...good, '--keep-output', '1s'], 'USAGE'],
+    [[...good, '--keep-history', 'forever'], 'USAGE'],
   ];
   it('is checked', () => {
     for (const [args, code] of table) {

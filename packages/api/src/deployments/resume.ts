@@ -53,6 +53,10 @@ async function refuseUnfit(db: Db, row: DeploymentRow): Promise<void> {
     });
   if (row.state === 'succeeded' || row.state === 'superseded')
     throw new Refusal('not_resumable', `deployment ${row.id} has ${row.state}: nothing of it is left to do`);
+  if (row.history_dropped_at !== null)
+    throw new Refusal('not_resumable', `the history of deployment ${row.id} is past its retention`, {
+      cure: 'deploy it anew',
+    });
   const environment = await db
     .selectFrom('environments')
     .select('id')
@@ -90,6 +94,8 @@ async function reopen(context: Context, work: Work, row: DeploymentRow, model: S
     cancel_requested_at: null,
     superseded_by: null,
     vanished: 0,
+    // What the next attempt writes is kept from its own end on.
+    output_dropped_at: null,
     start_by_at,
   };
   const text = JSON.stringify(start_by_at === null ? rest : { ...rest, startByMs: start_by_at });

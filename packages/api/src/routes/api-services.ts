@@ -14,6 +14,7 @@ import type { MailboxKeeper } from '../mailboxes/keeper.js';
 import type { Machines } from '../machines/machines.js';
 import type { Carrier } from '../messaging/carrier.js';
 import type { Presence } from '../machines/presence.js';
+import type { Retention } from '../retention/retention.js';
 import type { Secrets } from '../secrets.js';
 import type { WatchHub } from '../watch/hub.js';
 
@@ -35,6 +36,7 @@ export interface ApiServices {
   /** How long mailboxes stay after their machines are gone, so that agents can still fetch receipts. */
   readonly mailboxGraceMs: number;
   readonly snapshots: Snapshots;
+  readonly retention: Retention;
   readonly isBrokerUp: () => boolean;
   /** Undefined until the API works over a broker. */
   readonly transport: () => Transport | undefined;

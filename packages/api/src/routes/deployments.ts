@@ -7,6 +7,7 @@ import { Refusal } from '../errors.js';
 import { readOutputs } from '../inbox/read-outputs.js';
 import { apiLimits } from '../limits.js';
 import type { HistoryEntry } from '../notices.js';
+import { pastHistory, pastOutput } from '../retention/past.js';
 import { isoTime, muranoTime } from '../times.js';
 import { EventStream } from '../watch/event-stream.js';
 import { OutputStream } from '../watch/output-stream.js';
@@ -52,9 +53,11 @@ export function deploymentRoutes(app: FastifyInstance, services: ApiServices): v
       const wantsStream = (request.headers.accept ?? '').includes('text/event-stream');
       if (wantsStream) return stream(services, row, { reply, lastN: lastNOf(request.headers['last-event-id']) });
       const history = await loadHistory(services, row.id, -1);
+      const past = pastHistory(row, services.retention.settings);
       const aside = await quarantined(services.context.store.db, row.id);
       return {
         events: history.map(({ n, atMs, event }) => ({ n, at: isoTime(atMs), event })),
+        ...(past === undefined ? {} : { past }),
         ...(aside.length === 0 ? {} : { quarantined: aside }),
       };
     },
@@ -87,10 +90,13 @@ function outputRoute(app: FastifyInstance, services: ApiServices): void {
     async (request, reply) => {
       const row = await findDeployment(services, request.params.d);
       const { machine, step, follow, tailBytes = '65536' } = request.query;
+      const past = pastOutput(row, services.retention.settings);
       if (follow === '1') {
+        if (past !== undefined) throw new Refusal('past_retention', `deployment ${row.id}: ${past}`);
         const lastSequence = Math.max(0, lastNOf(request.headers['last-event-id']));
         return followOutput(services, followers, { deploymentId: row.id, machine, step, lastSequence, reply });
       }
+      if (past !== undefined) return { outputs: [], past };
       const tail = Math.min(Number(tailBytes), apiLimits.outputTailBytesMax.value);
       const outputs = await readOutputs(services.context.store.db, {
         deploymentId: row.id,

@@ -10,7 +10,7 @@ import type {
   EnvironmentView,
   HistoryAnswer,
   MachineView,
-  OutputView,
+  OutputAnswer,
   PackageView,
   QuarantinedView,
   RolloutView,
@@ -263,13 +263,12 @@ export class ApiClient {
     await this.http.send(`/v1/quarantine/${encodeURIComponent(planId)}`, { method: 'DELETE' });
   }
 
-  async output(deploymentId: string, query: OutputQuery): Promise<readonly OutputView[]> {
+  /** The last output of each step; `past` says why there is none any more. */
+  output(deploymentId: string, query: OutputQuery): Promise<OutputAnswer> {
     const search = new URLSearchParams({ tailBytes: String(query.tailBytes) });
     if (query.machine !== undefined) search.set('machine', query.machine);
     if (query.step !== undefined) search.set('step', query.step);
-    const path = `/v1/deployments/${encodeURIComponent(deploymentId)}/output?${search.toString()}`;
-    const { outputs } = await this.http.json<{ outputs: OutputView[] }>(path);
-    return outputs;
+    return this.http.json(`/v1/deployments/${encodeURIComponent(deploymentId)}/output?${search.toString()}`);
   }
 }
 

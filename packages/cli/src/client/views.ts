@@ -175,6 +175,8 @@ export interface EndedPlanView {
 
 export interface HistoryAnswer {
   readonly events: readonly HistoryEntry[];
+  /** Why not all of them are there any more. */
+  readonly past?: string;
   readonly quarantined?: readonly QuarantinedView[];
 }
 
@@ -186,6 +188,12 @@ export interface QuarantinedView {
   readonly machine?: string;
   readonly outcome: string;
   readonly receivedAt: string;
+}
+
+export interface OutputAnswer {
+  readonly outputs: readonly OutputView[];
+  /** Why there is none any more. */
+  readonly past?: string;
 }
 
 export interface OutputView {

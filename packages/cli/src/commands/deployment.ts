@@ -30,8 +30,12 @@ export function deploymentCommand(run: CommandRun): Command {
       'history <deployment>',
       'show the history of a deployment, which is the truth about it',
       async ({ client, printer }, id = '') => {
-        const { events, quarantined = [] } = await client.history(id);
-        printer.answer(events, () => [...events.map(eventLine), ...quarantined.map(quarantinedLine)]);
+        const { events, past, quarantined = [] } = await client.history(id);
+        printer.answer(events, () => [
+          ...(past === undefined ? [] : [safeText(`Past its retention: ${past}`)]),
+          ...events.map(eventLine),
+          ...quarantined.map(quarantinedLine),
+        ]);
       },
     ).alias('events'),
   ]);

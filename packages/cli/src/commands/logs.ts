@@ -33,9 +33,13 @@ async function logs(world: ActionWorld<LogsOptions>, id = ''): Promise<ExitCode 
   if (!/^[1-9]\d*$/.test(options.tailBytes))
     throw usageError(`--tail-bytes ${options.tailBytes} is no number of bytes`);
   if (options.follow === true) return follow(world, id);
-  const outputs = await client.output(id, { machine, step, tailBytes: Number(options.tailBytes) });
+  const { outputs, past } = await client.output(id, { machine, step, tailBytes: Number(options.tailBytes) });
   printer.answer(outputs, () =>
-    outputs.length === 0 ? ['No output yet.'] : outputs.flatMap((output) => [...outputText(output), '']),
+    past !== undefined
+      ? [safeText(`Past its retention: ${past}`)]
+      : outputs.length === 0
+        ? ['No output yet.']
+        : outputs.flatMap((output) => [...outputText(output), '']),
   );
 }
 

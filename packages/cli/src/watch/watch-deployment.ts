@@ -67,7 +67,7 @@ export async function failureLines(client: ApiClient, view: DeploymentView): Pro
   for (const plan of failed.slice(0, failedPlansShownMax)) {
     const step = plan.steps?.find(({ state }) => state !== 'succeeded')?.name ?? plan.step ?? undefined;
     const query = { machine: plan.machine.name, step, tailBytes: failedStepBytesMax };
-    const outputs = await client.output(view.id, query);
+    const { outputs } = await client.output(view.id, query);
     const ofPlan = outputs.filter(({ planId }) => planId === plan.planId);
     lines.push(...ofPlan.flatMap((output) => outputText(output, failedStepLinesMax)));
   }

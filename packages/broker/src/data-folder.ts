@@ -1,6 +1,8 @@
 import { mkdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import process from 'node:process';
+
+import { syncFolder, writeDurably } from './durable-file.js';
 
 /** Version of the data folder that this broker writes, and the highest that it reads. */
 export const formatVersion = 1;
@@ -123,7 +125,8 @@ function checkFormat(path: string): void {
     text = readFileSync(file, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    return writeFileSync(file, `${JSON.stringify({ format: formatVersion })}\n`, { mode: 0o600 });
+    writeDurably(file, `${JSON.stringify({ format: formatVersion })}\n`);
+    return syncFolder(dirname(path));
   }
   const { format } = JSON.parse(text) as { format?: unknown };
   if (typeof format !== 'number') throw new DataFolderError('FOLDER_UNUSABLE', `${file} names no format version`);

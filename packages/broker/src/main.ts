@@ -1,4 +1,4 @@
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
@@ -22,6 +22,7 @@ import { startManagement } from './management/management.js';
 import type { Management } from './management/management.js';
 import { TargetError } from './move/target-client.js';
 import { runMove } from './move-command.js';
+import { writeDurably } from './durable-file.js';
 import { LmdbStore } from './store/lmdb-store.js';
 import { StoreDamage } from './store/message-store.js';
 
@@ -214,8 +215,7 @@ function keptPassword(folder: DataFolder): string {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
   const password = Buffer.from(systemRandom.bytes(passwordBytes)).toString('base64url');
-  writeFileSync(file, `${password}\n`, { mode: 0o600, flag: 'wx' });
-  chmodSync(file, 0o600);
+  writeDurably(file, `${password}\n`);
   return password;
 }
 

@@ -118,7 +118,7 @@ test(
     );
 
     await target.close();
-  const again = runBroker(['--data', folder.path, 'move', '--to', rabbit.url(vhost)]);
+    const again = runBroker(['--data', folder.path, 'move', '--to', rabbit.url(vhost)]);
     const empty = JSON.parse(await again.line((text) => text.includes('"moved":true'))) as Record<string, number>;
     assert.equal(empty['messages'], 0, 'what was moved is not here any more');
     await again.exited;

@@ -3,12 +3,13 @@ import type { ConfirmChannel, ConsumeMessage, Message } from 'amqplib';
 import { seededRandom } from '@torcello/platform/testing';
 import type { Random } from '@torcello/platform';
 import { CrashLedger } from './ledger.js';
+import type { CrashMethod } from './methods.js';
 import { startBundled } from './program.js';
 import type { CrashableBroker } from './program.js';
 
 export interface CampaignOptions {
   readonly program: string;
-  readonly folder: string;
+  readonly method: CrashMethod;
   readonly seed: number;
   readonly cycles: number;
   readonly report: (line: string) => void;
@@ -33,7 +34,11 @@ export async function crashCampaign(options: CampaignOptions): Promise<CampaignR
   const ledger = new CrashLedger();
   let [lost, invented, disorders] = [0, 0, 0];
   for (let cycle = 1; cycle <= options.cycles; cycle++) {
-    const broker = await startBundled(options.program, options.folder);
+    const broker = await startOrReport(options, cycle);
+    if (broker === undefined) {
+      lost += Math.max(1, ledger.owedCount);
+      break;
+    }
     const client = await openClient(broker);
     const found = await readAll(client);
     const verdict = ledger.judge(found.map(({ number, isIntact }) => ({ number, isIntact })));
@@ -43,10 +48,22 @@ export async function crashCampaign(options: CampaignOptions): Promise<CampaignR
     const isWrong = verdict.lost.length + verdict.invented.length > 0 || verdict.disorder !== undefined;
     if (isWrong) options.report(`cycle ${cycle}: ${JSON.stringify(verdict).slice(0, 500)}`);
     settle(client, found, { ledger, random });
-    await publishUntilKilled(client, broker, { ledger, random });
+    await publishUntilKilled(client, broker, { ledger, random, method: options.method });
     await broker.exited;
+    options.method.mend();
+    if (cycle % 100 === 0) options.report(`${cycle} cycles, ${ledger.confirmedCount} confirmed, lost ${lost}`);
   }
   return { confirmed: ledger.confirmedCount, lost, invented, disorders };
+}
+
+/** Undefined when the broker finds its data unusable, which loses everything. */
+async function startOrReport(options: CampaignOptions, cycle: number): Promise<CrashableBroker | undefined> {
+  try {
+    return await startBundled(options.program, options.method.folder, options.method.env(cycle));
+  } catch (error) {
+    options.report(`cycle ${cycle}: the broker does not start: ${String(error).trim()}`);
+    return undefined;
+  }
 }
 
 interface Client {
@@ -114,28 +131,35 @@ function settle(client: Client, found: readonly Found[], { ledger, random }: Sur
 }
 
 /** Publishes, and acknowledges what comes, until the broker is killed after some confirms or some instants. */
-async function publishUntilKilled(client: Client, broker: CrashableBroker, around: Surroundings): Promise<void> {
-  const { ledger, random } = around;
+async function publishUntilKilled(
+  client: Client,
+  broker: CrashableBroker,
+  around: Surroundings & { readonly method: CrashMethod },
+): Promise<void> {
+  const { ledger, random, method } = around;
   const { channel } = client;
   const isAtOnce = random.fraction() < 0.3;
   const killAfter = isAtOnce ? 0 : Math.floor(random.fraction() ** 2 * 2_000);
   let confirms = 0;
   let outstanding = 0;
   let isKilled = false;
+  let left = method.outcomesAfter;
   const kill = (): void => {
+    if (!isKilled) method.strike(broker);
     isKilled = true;
-    broker.child.kill('SIGKILL');
   };
   if (random.fraction() < 0.5) consumeSome(client, around);
   const fill = (): void => {
-    while (!isKilled && outstanding < outstandingMax) {
+    while ((!isKilled || left > 0) && outstanding < outstandingMax) {
       const number = ledger.next();
       outstanding++;
       channel.publish('x', `key.${number}`, bodyOf(number), { persistent: true }, (error: unknown) => {
         outstanding--;
-        if (error !== null && error !== undefined) return;
-        ledger.confirmed(number);
-        if (++confirms >= killAfter && !isKilled) kill();
+        if (isKilled && method.outcomesAfter > 0 && --left === 0) broker.child.kill('SIGKILL');
+        if ((error ?? null) === null) ledger.confirmed(number);
+        else if (error instanceof Error && error.message === 'message nacked') ledger.refused(number);
+        else return;
+        if (++confirms >= killAfter) kill();
         fill();
       });
     }
@@ -143,7 +167,8 @@ async function publishUntilKilled(client: Client, broker: CrashableBroker, aroun
   if (isAtOnce) {
     await new Promise((resolve) => setImmediate(resolve));
     kill();
-  } else fill();
+  }
+  if (!isAtOnce || method.outcomesAfter > 0) fill();
   await client.closed;
 }
 

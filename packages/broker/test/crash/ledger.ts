@@ -19,6 +19,11 @@ export class CrashLedger {
   #last = 0;
   confirmedCount = 0;
 
+  /** Messages that must be there. */
+  get owedCount(): number {
+    return [...this.#fates.values()].filter((fate) => fate === 'confirmed').length;
+  }
+
   /** The next number to publish. */
   next(): number {
     this.#fates.set(++this.#last, 'sent');

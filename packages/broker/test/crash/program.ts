@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import process from 'node:process';
 import { rolldown } from 'rolldown';
@@ -5,7 +6,8 @@ import { run } from '@torcello/test-support';
 import type { Running } from '@torcello/test-support';
 
 const source = fileURLToPath(new URL('../support/broker-main.ts', import.meta.url));
-const bundle = fileURLToPath(new URL('../../dist/crash-program.mjs', import.meta.url));
+/** A file of this run alone: a longer one may be under way. */
+const bundle = fileURLToPath(new URL(`../../dist/crash-program-${process.pid}.mjs`, import.meta.url));
 
 /** Bundles the broker's program from source, because thousands of starts are worth it. Answers the file. */
 export async function bundleBroker(): Promise<string> {
@@ -17,6 +19,7 @@ export async function bundleBroker(): Promise<string> {
   });
   await build.write({ file: bundle, format: 'esm' });
   await build.close();
+  process.once('exit', () => rmSync(bundle, { force: true }));
   return bundle;
 }
 

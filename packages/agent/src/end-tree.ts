@@ -39,13 +39,14 @@ const wrapperMs = 1_000;
  */
 export async function endTree(tree: StepTree, graceMs: number, world: TreeWorld): Promise<TreeEnd> {
   const { clock, signal } = world;
+  const asked = new Set<number>();
+  let hasKilled = false;
+  let left = await membersOf(tree);
+  // From when they can be asked: on a busy machine the look for them alone may take longer than the grace.
   const killAtMs = clock.monotonicMs() + graceMs;
   const wrapperAtMs = killAtMs + wrapperMs;
   const giveUpAtMs = wrapperAtMs + agentLimits.killWaitMs.value;
-  const asked = new Set<number>();
-  let hasKilled = false;
-  for (;;) {
-    const left = await membersOf(tree);
+  for (; ; left = await membersOf(tree)) {
     const nowMs = clock.monotonicMs();
     if (left.length === 0 || nowMs > giveUpAtMs) return { hasKilled, left: left.length };
     for (const pid of left) {

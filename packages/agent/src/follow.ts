@@ -34,6 +34,7 @@ export async function follow(
     // Read after the look at the process: a status written in between must not be missed.
     const evidence = await machine.evidence(attempt.files);
     if (evidence.is === 'ended') return { how: 'exited', exitCode: evidence.exitCode, atMs: evidence.atMs };
+    if (isGone && exited !== undefined && evidence.is === 'unclaimed') return { how: 'unstarted' };
     if (isGone) return { how: 'vanished' };
     if (attempt.cancelled.aborted) return { how: 'cancelled' };
     const leftMs = deadlineMs - clock.monotonicMs();

@@ -11,7 +11,9 @@ export type AttemptEnd =
   | { readonly how: 'timedOut' }
   /** Somebody wants the plan to end, and nothing of the attempt was ended yet. */
   | { readonly how: 'cancelled' }
-  | { readonly how: 'vanished' };
+  | { readonly how: 'vanished' }
+  /** The wrapper ended before it had claimed the attempt: the command never started. */
+  | { readonly how: 'unstarted' };
 
 /** What becomes of the step. */
 export type Next =
@@ -56,6 +58,7 @@ export function afterAttempt(
     return isRebooted ? { do: 'awaitReboot' } : afterInterruption(step, attempt.number);
   }
   if (end.how === 'timedOut') return { do: 'end', outcome: 'timedOut', exitCode: null };
+  if (end.how === 'unstarted') return unstarted;
   const wantsReboot = end.exitCode === rebootExitCode || (step.reboot === 'expected' && end.exitCode === 0);
   if (wantsReboot) return { do: 'awaitReboot' };
   const outcome = end.exitCode === 0 ? 'succeeded' : 'failed';
@@ -74,5 +77,12 @@ function afterInterruption(step: Pick<PlanStep, 'onInterrupt' | 'check'>, number
   if (step.onInterrupt === 'fail' || number >= agentLimits.attemptsMax.value) return interrupted;
   return { do: 'attempt', purpose: step.onInterrupt === 'check' && step.check !== undefined ? 'check' : 'run' };
 }
+
+const unstarted: Next = {
+  do: 'end',
+  outcome: 'failed',
+  exitCode: null,
+  reason: 'the step never started: there was no room on the disk to write that it does',
+};
 
 const interrupted: Next = { do: 'end', outcome: 'interrupted', exitCode: null };

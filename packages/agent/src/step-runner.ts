@@ -12,6 +12,7 @@ import { folderName, PathRefused } from './confined-path.js';
 import { systemCode } from './errors.js';
 import { follow, type RunningAttempt } from './follow.js';
 import type { Journal } from './journal.js';
+import { isDiskFull } from './journal-disk.js';
 import type { OutputSpool } from './output.js';
 import { announce } from './points.js';
 import type { ProgressSender } from './progress.js';
@@ -60,6 +61,8 @@ export interface StepSignals {
 }
 
 const halfClaimWaitMs = 2_000;
+/** How long a full disk is waited for before it is tried again. */
+const roomRetryMs = 1_000;
 /** Files get their times from a clock of the kernel that is this much behind at most. */
 const fileTimeGrainMs = 20;
 
@@ -70,6 +73,8 @@ export class StepRunner {
   readonly #stepFolder: string;
   readonly #signal: AbortSignal;
   readonly #cancelled: AbortSignal;
+  /** Somebody wanted the plan to end when this agent did not run yet, or worked on the steps before this one. */
+  readonly #isEndedBefore: boolean;
 
   constructor(tools: StepTools, place: StepPlace, signals: StepSignals) {
     this.#tools = tools;
@@ -77,6 +82,7 @@ export class StepRunner {
     this.#stepFolder = path.join(tools.runsFolder, place.payload.planId, String(place.index));
     this.#signal = signals.stop;
     this.#cancelled = signals.cancelled;
+    this.#isEndedBefore = signals.cancelled.aborted;
   }
 
   /**
@@ -110,12 +116,25 @@ export class StepRunner {
     if (evidence.is === 'void') return { do: 'attempt', purpose: state.purpose };
     const isSameBoot = this.#isSameBoot(state);
     // Without a claim nothing started, if the files are those that were there: a reboot may have taken the newest.
-    if (isSameBoot && evidence.is === 'unclaimed' && (await this.#tools.machine.voidAttempt(files))) {
+    if (isSameBoot && evidence.is === 'unclaimed' && (await this.#void(files))) {
       return { do: 'attempt', purpose: state.purpose };
     }
     this.#followOutput(files);
     const end = isSameBoot ? await this.#adopt(files, state) : await this.#endBeforeReboot(files);
     return await this.#after(state, end);
+  }
+
+  /** False when the wrapper was quicker. On a full disk it is tried again: the wrapper might still come to its claim. */
+  async #void(files: AttemptFiles): Promise<boolean> {
+    const { clock, machine } = this.#tools;
+    for (;;) {
+      try {
+        return await machine.voidAttempt(files);
+      } catch (error) {
+        if (!isDiskFull(error)) throw error;
+        await sleep(clock, roomRetryMs, this.#signal);
+      }
+    }
   }
 
   async #adopt(files: AttemptFiles, state: StepState): Promise<AttemptEnd> {
@@ -191,7 +210,8 @@ export class StepRunner {
 
   /** Ends the step's processes for a cancel. An earlier agent may have begun with it. */
   async #stop(state: StepState, ending: EndingRecord): Promise<Next> {
-    const goneMs = Math.max(0, this.#tools.clock.now() - ending.atMs);
+    // Where an earlier agent began to end it, what is left of the grace.
+    const goneMs = this.#isEndedBefore ? Math.max(0, this.#tools.clock.now() - ending.atMs) : 0;
     const { hasKilled, left } = await this.#endTree(state, Math.max(0, ending.graceMs - goneMs));
     const evidence = await this.#tools.machine.evidence(this.#files(state));
     const reason = left === 0 ? {} : { reason: `cancelled, but ${left} of its processes could not be ended` };

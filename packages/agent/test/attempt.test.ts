@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
-import { access, readFile, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { access, mkdir, open, readFile, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
+import { systemClock } from '@torcello/platform';
 import { attemptFiles, readEvidence, startCommand, voidAttempt, type StartedCommand } from '../src/attempt.js';
+import { follow } from '../src/follow.js';
+import { systemMachine } from '../src/step-machine.js';
 import { afterAttempt, type AttemptEnd, type Next } from '../src/step-policy.js';
 import { agentLimits } from '../src/limits.js';
 import { startTicksOf } from '../src/processes.js';
@@ -52,6 +57,40 @@ test('a claim names the wrapper; a half of one names nobody', async () => {
     await writeFile(files.claim, half);
     assert.deepEqual(await readEvidence(files), { is: 'claimed', process: undefined });
   }
+});
+
+test('on a full disk the claim is not made, the command never starts, and the step says why', async (t) => {
+  if (process.getuid?.() !== 0) return t.skip('only root can mount the small tmpfs that this test fills');
+  await using folder = await temporaryFolder();
+  const files = attemptFiles(path.join(folder.path, 'step'), 1);
+  await mkdir(files.folder);
+  await promisify(execFile)('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', files.folder]);
+  try {
+    const ballast = await open(path.join(files.folder, 'ballast'), 'w');
+    await assert.rejects(async () => {
+      for (;;) await ballast.write(Buffer.alloc(4_096));
+    }, /ENOSPC/);
+    await ballast.close();
+    const started = await startCommand(files, { words: ['touch', 'ran'], folder: folder.path, env });
+    const [noTime, never] = [new AbortController().signal, new AbortController().signal];
+    const attempt = { files, ...started, timeLeftMs: 60_000, cancelled: never };
+    const [end] = await Promise.all([
+      follow(attempt, { clock: systemClock, machine: systemMachine }, noTime),
+      exitOf(started),
+    ]);
+    assert.deepEqual(end, { how: 'unstarted' });
+    await assert.rejects(access(path.join(folder.path, 'ran')));
+    assert.deepEqual(await readdir(files.folder), ['ballast', 'output']);
+  } finally {
+    await promisify(execFile)('umount', ['-l', files.folder]);
+  }
+  const next = afterAttempt(
+    { onInterrupt: 'rerun' },
+    { number: 1, purpose: 'run', isSameBoot: true },
+    { how: 'unstarted' },
+  );
+  assert.ok(next.do === 'end' && next.outcome === 'failed');
+  assert.match(next.reason ?? '', /never started/);
 });
 
 test('a name in brackets may hold anything', () => {

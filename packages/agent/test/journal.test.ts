@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, open as openFile, readFile, readdir, rm, writeFile, type FileHandle } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -232,4 +232,28 @@ test('after a failed write nothing is taken any more', async () => {
     await assert.rejects(journal.write({ type: 'lost', planId }), RangeError);
     await journal.close();
   });
+});
+
+test('a record counts as written when the disk has synced it, and not before', async () => {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'torcello-journal-'));
+  const probe = await openFile(path.join(folder, 'probe'), 'w');
+  const handles = Object.getPrototypeOf(probe) as FileHandle;
+  await probe.close();
+  const { journal } = await Journal.open(folder, { nowMs: 1, onFailure: (error) => assert.fail(String(error)) });
+  const datasync = Reflect.get(handles, 'datasync') as (this: FileHandle) => Promise<void>;
+  const done: string[] = [];
+  handles.datasync = async function (this: FileHandle) {
+    await new Promise((resolve) => setImmediate(resolve));
+    done.push('synced');
+    await datasync.call(this);
+  };
+  try {
+    await journal.write({ type: 'replaced', planId: 'a'.repeat(32), by: 'b'.repeat(32) });
+    done.push('written');
+  } finally {
+    handles.datasync = datasync;
+    await journal.close();
+    await rm(folder, { recursive: true });
+  }
+  assert.deepEqual(done, ['synced', 'written']);
 });

@@ -22,6 +22,7 @@ export type ContractNotifier<C extends ContractParts> = Readonly<
   >
 >;
 
+/** Tells the notifications of a contract: a method for each, which checks the payload before it is sent. */
 export function contractNotifier<C extends ContractParts>(
   transport: Transport,
   contract: C,

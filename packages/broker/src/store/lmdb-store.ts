@@ -64,9 +64,20 @@ export class LmdbStore implements MessageStore {
   async #judged(error: unknown, operations: readonly StoreOperation[]): Promise<unknown> {
     const cause = await causeOf(error);
     const { code } = cause as { readonly code?: unknown };
-    if (noRoomCodes.has(code)) return new StoreFull(cause);
     const bytes = operations.reduce((sum, one) => sum + ('value' in one ? one.value.length : 0), roomBytesMin);
-    return code === inputOutputError && this.#freeBytes() < 2 * bytes ? new StoreFull(cause) : cause;
+    const isCutShort = code === inputOutputError && this.#freeBytes() < 2 * bytes;
+    if (!noRoomCodes.has(code) && !isCutShort) return cause;
+    return this.#isUsable() ? new StoreFull(cause) : cause;
+  }
+
+  /** When the write that failed was that of the root page, LMDB is done for: the next transaction would never end. */
+  #isUsable(): boolean {
+    try {
+      this.#root.transactionSync(() => undefined);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   read(place: MessagePlace): Buffer | undefined {

@@ -4,6 +4,7 @@ import { MessagingError } from '@torcello/messaging';
 import rhea, { type Connection, type Session } from 'rhea';
 import { closedByUs, conditionOf, connectionLost } from './errors.js';
 import { driverLimits } from './limits.js';
+import { oneWriteATurn } from './one-write-a-turn.js';
 import type { Amqp10Host, LoginMethod } from './settings.js';
 
 export interface EngineOptions {
@@ -39,7 +40,7 @@ export class Engine {
   #refusal: MessagingError | undefined;
 
   constructor(stream: Duplex, options: EngineOptions) {
-    this.#stream = stream;
+    this.#stream = oneWriteATurn(stream);
     this.#clock = options.clock;
     this.closed = new Promise((resolve) => (this.#settleClosed = resolve));
     this.#opened = new Promise((resolve, reject) => (this.#settleOpened = { resolve, reject }));

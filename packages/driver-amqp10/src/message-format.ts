@@ -17,26 +17,32 @@ const nothing = { collect_sections: (): void => undefined };
 /** An outgoing message as the engine wants it. */
 export function toEngine(message: OutgoingMessage, address: string): Record<string, unknown> {
   const { properties, persistent, expiresMs, isRepeat } = message;
-  return {
-    durable: persistent,
-    ...defined({
-      priority: properties.priority,
-      ttl: expiresMs === undefined ? undefined : Math.max(1, Math.trunc(expiresMs)),
-      message_id: properties.messageId,
-      correlation_id: properties.correlationId,
-      reply_to: properties.replyTo,
-      content_type: properties.contentType,
-      content_encoding: properties.contentEncoding,
-      subject: properties.type,
-      user_id: properties.userId === undefined ? undefined : Buffer.from(properties.userId, 'utf8'),
-      creation_time: properties.timestampMs,
-      message_annotations: isRepeat === true ? { [repeatAnnotation]: true } : undefined,
-    }),
-    to: address,
-    application_properties: applicationProperties(message),
-    body: bodyOf(message),
-  };
+  const made: Record<string, unknown> = { durable: persistent, to: address, body: bodyOf(message) };
+  for (const name of plainProperties) {
+    const value = properties[name];
+    if (value !== undefined) made[engineNames[name]] = value;
+  }
+  const applied = applicationProperties(message);
+  if (applied !== undefined) made['application_properties'] = applied;
+  if (expiresMs !== undefined) made['ttl'] = Math.max(1, Math.trunc(expiresMs));
+  if (properties.userId !== undefined) made['user_id'] = Buffer.from(properties.userId, 'utf8');
+  if (isRepeat === true) made['message_annotations'] = { [repeatAnnotation]: true };
+  return made;
 }
+
+/** Properties that the engine takes as they are. */
+const engineNames = {
+  priority: 'priority',
+  messageId: 'message_id',
+  correlationId: 'correlation_id',
+  replyTo: 'reply_to',
+  contentType: 'content_type',
+  contentEncoding: 'content_encoding',
+  type: 'subject',
+  timestampMs: 'creation_time',
+} as const satisfies Partial<Record<keyof MessageProperties, string>>;
+
+const plainProperties = Object.keys(engineNames) as readonly (keyof typeof engineNames)[];
 
 function bodyOf({ body, bodyAs = 'bytes' }: OutgoingMessage): unknown {
   if (bodyAs === 'nothing') return nothing;
@@ -46,6 +52,7 @@ function bodyOf({ body, bodyAs = 'bytes' }: OutgoingMessage): unknown {
 
 function applicationProperties({ headers, properties }: OutgoingMessage): Record<string, unknown> | undefined {
   const entries = Object.entries(headers).filter(([, value]) => value !== undefined);
+  if (entries.length === 0 && properties.appId === undefined) return undefined;
   const nested = entries.filter(([, value]) => !isSimple(value));
   const all = Object.fromEntries(entries.filter(([, value]) => isSimple(value)));
   if (nested.length > 0) all[nestedHeader] = JSON.stringify(Object.fromEntries(nested));

@@ -8,6 +8,8 @@ export class Publisher {
   readonly #engine: Engine;
   /** In the order of their last use. */
   readonly #links = new Map<string, SenderLink>();
+  /** The last of them. */
+  #latest: SenderLink | undefined;
 
   constructor(engine: Engine) {
     this.#engine = engine;
@@ -27,9 +29,12 @@ export class Publisher {
   }
 
   #link(address: string, nodeCapabilities: readonly string[]): SenderLink {
-    const link = this.#links.get(address) ?? this.#open(address, nodeCapabilities);
+    const known = this.#links.get(address);
+    if (known !== undefined && known === this.#latest) return known;
+    const link = known ?? this.#open(address, nodeCapabilities);
     this.#links.delete(address);
     this.#links.set(address, link);
+    this.#latest = link;
     return link;
   }
 

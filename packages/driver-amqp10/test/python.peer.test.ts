@@ -37,9 +37,9 @@ test('what Python sends arrives: bytes, text and no body, ids and application pr
 test('what we send arrives in Python', { skip }, async () => {
   const connection = await open(broker.url);
   const to = { exchange: '', routingKey: 'to-python' };
-  const properties = { messageId: 'm-1', type: 'kind' };
+  const properties = { messageId: 'm-1', type: 'kind', priority: 7 };
   const headers = { text: '☃', number: 7, yes: true, half: 0.5 };
-  await connection.publish(to, message('bytes', { properties, headers }));
+  await connection.publish(to, message('bytes', { properties, headers, expiresMs: 60_000 }));
   await connection.publish(to, message('text ☃', { bodyAs: 'text', persistent: false }));
   await connection.publish(to, message('', { bodyAs: 'nothing' }));
   const receiver = python('receive', 'to-python', 3);
@@ -55,6 +55,8 @@ test('what we send arrives in Python', { skip }, async () => {
     durable: true,
     properties: headers,
     to: 'to-python',
+    ttl: 60,
+    priority: 7,
   });
   assert.deepEqual([second?.['body'], second?.['bytes'], second?.['durable']], ['text ☃', false, false]);
   assert.equal(third?.['body'], null);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { connect, isMessagingError, type Delivery, type ErrorCode } from '@torcello/messaging';
 import { amqp10Driver } from '../src/index.js';
+import { SimulatedClock } from '@torcello/platform/testing';
 import { ScriptedPeer, type Outcome, type PeerScript } from './support/scripted-peer.js';
 import { message, open, text } from './support/world.js';
 
@@ -116,6 +117,41 @@ test('settling is accepted, modified with a count, rejected; credit never exceed
     peer.end('q', 'amqp:resource-deleted');
     assert.equal((await consumer.ended)?.code, 'CONSUMER_ENDED');
     assert.equal(seen[0]?.accept(), false);
+    await connection.close();
+  });
+});
+
+test('a delivery that nobody settles holds up no other reader', async () => {
+  await withPeer({}, async (peer) => {
+    const connection = await open(peer.url);
+    const held: Delivery[] = [];
+    await connection.consume({ queue: 'held' }, 1, (delivery) => held.push(delivery));
+    await peer.until(() => peer.credit('held') === 1);
+    peer.send('held', { body: 'never settled' });
+    // More than the window of a session, in which the one above would stay the oldest.
+    const count = 3_000;
+    let seen = 0;
+    await connection.consume({ queue: 'busy' }, 100, (delivery) => {
+      seen += 1;
+      delivery.accept();
+    });
+    await peer.until(() => peer.credit('busy') === 100);
+    for (let sent = 0; sent < count; sent += 1) {
+      await peer.until(() => sent - peer.outcomes.length < 100);
+      peer.send('busy', { body: String(sent) });
+    }
+    await peer.until(() => peer.outcomes.length === count);
+    assert.deepEqual([seen, held.length], [count, 1]);
+    assert.equal(held[0]?.accept(), true);
+    await connection.close();
+  });
+});
+
+test('a fetch from an empty queue ends when the peer has answered the drain, without waiting', async () => {
+  await withPeer({}, async (peer) => {
+    // On this clock no patience ever ends.
+    const connection = await open(`${peer.url}/?profile=qpid`, { clock: new SimulatedClock() });
+    assert.equal(await connection.get({ queue: 'empty' }), undefined);
     await connection.close();
   });
 });

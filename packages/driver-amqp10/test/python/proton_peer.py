@@ -38,7 +38,7 @@ def receive(connection, address, count):
         text = bytes(body).decode() if is_bytes else body
         properties = {name: value for name, value in (message.properties or {}).items()}
         say(body=text, bytes=is_bytes, id=message.id, subject=message.subject, durable=message.durable,
-            properties=properties, to=message.address)
+            properties=properties, to=message.address, ttl=message.ttl, priority=message.priority)
 
 
 def main():

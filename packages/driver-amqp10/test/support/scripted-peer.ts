@@ -121,6 +121,8 @@ export class ScriptedPeer {
       if (condition === undefined) receiver?.set_target({ address });
       else receiver?.close({ condition, description: 'planned' } as never);
     });
+    // Nothing waits here: whoever drains gets its credit back.
+    on('sender_draining', ({ sender }) => sender?.set_drained(true));
     on('message', (context) => this.#onMessage(context));
     for (const name of ['accepted', 'released', 'rejected', 'modified']) {
       on(name, ({ delivery }) => {

@@ -8,28 +8,46 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { root } from './lib/run.mjs';
 
-/** `find` must stand exactly once in the file; `tests` are run with the bug and must fail. */
+/**
+ * `find` must stand exactly once in the file; `tests` are run with the bug and must fail. The first ten are promises of
+ * their own, the others what somebody might forget.
+ */
 const bugs = [
   {
     name: 'drop the epoch check',
     file: 'packages/api/src/deployments/appends.ts',
     find: 'row === undefined || row.epoch !== request.epoch',
     plant: 'row === undefined',
-    tests: ['packages/api/test'],
+    tests: ['packages/api/test/appends.test.ts'],
+  },
+  {
+    name: 'ack before the journal',
+    file: 'packages/agent/src/intake.ts',
+    find: 'const stranger = this.#enrolmentEnd(header) ?? this.#epochEnd(header, stage);',
+    plant: 'letter.accept();\n    const stranger = this.#enrolmentEnd(header) ?? this.#epochEnd(header, stage);',
+    tests: ['packages/agent/test/intake.test.ts'],
+  },
+  {
+    name: 'skip the fdatasync',
+    file: 'packages/agent/src/journal-disk.ts',
+    find: 'sync: () => handle.datasync(),',
+    plant: 'sync: () => Promise.resolve(),',
+    tests: ['packages/agent/test/journal.test.ts'],
+  },
+  {
+    name: 'forget the outbox',
+    file: 'packages/api/src/database/outbox.ts',
+    find: 'async function write(context: Context, work: Work, letter: Letter): Promise<void> {',
+    plant:
+      'async function write(context: Context, work: Work, letter: Letter): Promise<void> {\n  if (letter.mailbox !== "") return;',
+    tests: ['packages/api/test/line.test.ts'],
   },
   {
     name: 'apply a result twice',
     file: 'packages/api/src/inbox/results.ts',
     find: 'if (inserted !== undefined) await applyResult',
     plant: 'if (inserted !== undefined || true) await applyResult',
-    tests: ['packages/api/test'],
-  },
-  {
-    name: 'lease on the wall clock',
-    file: 'packages/api/src/deployments/leases.ts',
-    find: 'this.#endsAtMs.set(deploymentId, this.#clock.monotonicMs() + this.termMs)',
-    plant: 'this.#endsAtMs.set(deploymentId, this.#clock.now() + this.termMs)',
-    tests: ['packages/api/test'],
+    tests: ['packages/api/test/copies.test.ts'],
   },
   {
     name: 'ignore a return',
@@ -39,24 +57,38 @@ const bugs = [
     tests: ['tests/src/conformance-embedded.test.ts'],
   },
   {
-    name: 'skip the fdatasync of the journal',
-    file: 'packages/agent/src/journal-disk.ts',
-    find: 'sync: () => handle.datasync(),',
-    plant: 'sync: () => Promise.resolve(),',
-    tests: ['packages/agent/test'],
-  },
-  {
-    name: 'forget a stage that others need',
-    file: 'packages/contracts/src/deployment.ts',
-    find: '.filter((stage) => stage.needs.every((need) => holds(state, stageNamed(state, need))))',
-    plant: '.filter(() => true)',
-    tests: ['packages/contracts/test'],
+    name: 'count the lease on the wall clock',
+    file: 'packages/api/src/deployments/leases.ts',
+    find: 'this.#endsAtMs.set(deploymentId, this.#clock.monotonicMs() + this.termMs)',
+    plant: 'this.#endsAtMs.set(deploymentId, this.#clock.now() + this.termMs)',
+    tests: ['packages/api/test/appends.test.ts', 'packages/api/test/restart.test.ts'],
   },
   {
     name: 'resume from the start',
     file: 'packages/contracts/src/deployment.ts',
     find: 'return point === undefined ? intent : { ...intent, fromStep: point.step };',
     plant: 'return point === undefined ? intent : intent;',
+    tests: ['packages/contracts/test'],
+  },
+  {
+    name: 'drop the offset check',
+    file: 'packages/api/src/inbox/outputs.ts',
+    find: 'if (there !== undefined && there.bytes >= chunk.bytes.length) return false;',
+    plant: '',
+    tests: ['packages/api/test/copies.test.ts'],
+  },
+  {
+    name: 'swallow the expiry',
+    file: 'packages/api/src/timers/timers.ts',
+    find: "await history.appendByApi(work, row, [{ type: 'planEnded', planId, outcome: 'expired', reason: 'not delivered' }]);",
+    plant: 'void history;',
+    tests: ['packages/api/test/deliver.test.ts'],
+  },
+  {
+    name: 'forget a stage that others need',
+    file: 'packages/contracts/src/deployment.ts',
+    find: '.filter((stage) => stage.needs.every((need) => holds(state, stageNamed(state, need))))',
+    plant: '.filter(() => true)',
     tests: ['packages/contracts/test'],
   },
   {
@@ -73,10 +105,11 @@ const copy = mkdtempSync(path.join(tmpdir(), 'torcello-bugs-'));
 sh('git', ['clone', '-q', root, copy], root);
 // Not a link to ours: the packages' links in there would lead back to the sound code.
 sh('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--silent'], copy);
+const sound = new Map();
 let survivors = 0;
 const chosen = bugs.filter(({ name }) => wanted.length === 0 || wanted.some((word) => name.includes(word)));
 for (const bug of chosen) {
-  const red = redTests(bug);
+  const red = redTests(bug).filter((name) => !soundReds(bug).includes(name));
   if (red.length === 0) survivors += 1;
   console.log(`${red.length === 0 ? 'SURVIVED' : 'caught  '} ${bug.name}${red.length === 0 ? '' : `: ${red[0]}`}`);
 }
@@ -84,25 +117,39 @@ rmSync(copy, { recursive: true, force: true });
 console.log(`${chosen.length} bugs, ${survivors} survived`);
 process.exitCode = survivors === 0 ? 0 : 1;
 
+/** What fails without any bug (a busy machine, a missing program) proves nothing. */
+function soundReds({ tests }) {
+  const key = tests.join(' ');
+  if (!sound.has(key)) sound.set(key, run(tests));
+  return sound.get(key);
+}
+
 /** Names of the tests that fail with the bug in place. */
 function redTests({ file, find, plant, tests, name }) {
   const target = path.join(copy, file);
   const text = readFileSync(target, 'utf8');
   if (text.split(find).length !== 2) throw new Error(`${name}: its place stands not exactly once in ${file}`);
   writeFileSync(target, text.replace(find, plant));
+  const red = run(tests);
+  writeFileSync(target, text);
+  return red;
+}
+
+/** Names of the tests that fail. */
+function run(tests) {
   const files = tests.flatMap((place) => (place.endsWith('.ts') ? [place] : listTests(place)));
   const args = [
     '--import',
     'tsx',
     '--conditions=source',
     '--test',
-    '--test-timeout=120000',
+    '--test-timeout=480000',
     '--test-reporter=tap',
     ...files,
   ];
   const { stdout } = spawnSync(process.execPath, args, { cwd: copy, encoding: 'utf8', maxBuffer: 256 * 1024 * 1024 });
-  writeFileSync(target, text);
-  return [...stdout.matchAll(/^\s*not ok \d+ - (.*)$/gm)].map(([, test]) => test);
+  const failed = [...stdout.matchAll(/^\s*not ok \d+ - (.*)$/gm)].map(([, test]) => test);
+  return failed.filter((test) => !test.endsWith('.test.ts'));
 }
 
 function listTests(folder) {

@@ -10,6 +10,7 @@ type Timing =
   | 'unknownAfterMissed'
   | 'lostAfterMissed'
   | 'mailboxLifetimeMs'
+  | 'mailboxSettleMs'
   | 'keepOutputMs'
   | 'keepHistoryMs';
 
@@ -50,6 +51,7 @@ The API server: keeps the truth, answers over HTTP, works with conductors and ag
   --unknown-after-missed NUMBER  after so many missed heartbeats an agent is shown as unknown; default 2
   --lost-after-missed NUMBER     after so many it is shown as lost, and a destroy goes on without it; default 10
   --mailbox-lifetime DURATION  a mailbox whose agent is silent for so long ends (7d, 1h30m); default 30d
+  --mailbox-settle-ms NUMBER   so long a letter may be on its way when a mailbox ends; default 30000
   --keep-output DURATION       output of a deployment is kept so long after its end, as 30d; default 30d
   --keep-history DURATION      its history, reports and results; default 365d
   --help                       this text
@@ -86,6 +88,7 @@ export function readOptions(
       ...duration('heartbeatMs', '--heartbeat-ms', values['heartbeat-ms']),
       ...missed(values['unknown-after-missed'], values['lost-after-missed']),
       ...lifetime(values['mailbox-lifetime']),
+      ...duration('mailboxSettleMs', '--mailbox-settle-ms', values['mailbox-settle-ms']),
       ...retention('keepOutputMs', '--keep-output', values['keep-output']),
       ...retention('keepHistoryMs', '--keep-history', values['keep-history']),
     },
@@ -114,6 +117,7 @@ const settings = {
   'unknown-after-missed': { type: 'string' },
   'lost-after-missed': { type: 'string' },
   'mailbox-lifetime': { type: 'string' },
+  'mailbox-settle-ms': { type: 'string' },
   'keep-output': { type: 'string' },
   'keep-history': { type: 'string' },
   help: { type: 'boolean' },

@@ -3,9 +3,11 @@ import { describe, it } from 'node:test';
 import { letterKindHeader } from '@torcello/contracts';
 import { notificationListener } from '@torcello/messaging';
 import type { Notification } from '@torcello/messaging';
-import type { Service } from '@torcello/platform';
+import type { Clock, Service } from '@torcello/platform';
+import { SimulatedClock } from '@torcello/platform/testing';
 import { eventually } from './support/eventually.js';
 import { FakeAgent } from './support/fake-agent.js';
+import { scheduled } from './support/fake-conductor.js';
 import { enrol, posted } from './support/posted.js';
 import { TestApi } from './support/test-api.js';
 import type { Answer } from './support/test-api.js';
@@ -245,6 +247,65 @@ describe('the lifetime of a mailbox', () => {
     await test.clock.advance(50_000);
     assert.equal((await mailboxOf(test, machineId)).state, 'open');
     await passUntil(test, machineId, 'closed');
+  });
+});
+
+describe('a clock that is set forward', () => {
+  it('ends no mailbox of an agent that lives', async () => {
+    const testClock = new SimulatedClock();
+    let setForwardMs = 0;
+    const clock: Clock = {
+      now: () => testClock.now() + setForwardMs,
+      monotonicMs: () => testClock.monotonicMs(),
+      after: (delayMs, action) => testClock.after(delayMs, action),
+    };
+    const lifetime = { ...timings, mailboxLifetimeMs: 86_400_000 };
+    await using test = await TestApi.open({ timings: lifetime, clock, testClock });
+    const { plans, environment } = await posted(test, 2);
+    const [alive, silent] = plans;
+    assert.ok(alive && silent);
+    for (const { machine } of [alive, silent]) await enrol(test, environment, machine.id);
+    await test.clock.advance(200_000);
+    setForwardMs = 10 * 86_400_000;
+    const agent = new FakeAgent(await test.connect(), alive.machine.id);
+    for (let round = 0; round < 20; round++) {
+      await test.clock.advance(10_000);
+      const before = (await mailboxOf(test, alive.machine.id)).lastContactAt;
+      await agent.send('heartbeat', heartbeat(test, alive.machine.id));
+      await eventually('it was heard', async () => (await mailboxOf(test, alive.machine.id)).lastContactAt > before);
+    }
+    assert.equal((await mailboxOf(test, alive.machine.id)).state, 'open');
+    await passUntil(test, silent.machine.id, 'closed');
+  });
+});
+
+describe('a deployment to a machine whose mailbox has ended', () => {
+  it('ends there as expired, and not before the conductor can hear of it is there a fresh mailbox', async () => {
+    await using test = await TestApi.open({ timings });
+    const { plans, conductor, environment } = await posted(test, 1);
+    const [plan] = plans;
+    assert.ok(plan);
+    await passUntil(test, plan.machine.id, 'closed');
+    await test.clock.advance(10_000);
+    await conductor.workOn((await test.call('GET', '/v1/deployments')).body.deployments[0].id);
+    const { body: session } = await test.call('POST', `/v1/environments/${environment}/configure`);
+    const url = `/v1/environments/${environment}/sessions/${session.id}/deploy`;
+    const deployment = String((await test.call('POST', url)).headers['x-torcello-deployment']);
+    const claim = await conductor.claim(deployment);
+    assert.ok(claim.claimed);
+    const event = scheduled('event-1', plan.machine.id, plan.stage, 'a letter');
+    const request = { deploymentId: deployment, epoch: claim.epoch, expectedLength: 1, events: [event] };
+    assert.ok((await conductor.append(request)).appended);
+    assert.equal((await test.view(deployment)).plans[0].why.code, 'mailbox-ended');
+    await test.clock.advance(5_000);
+    const view = await eventually('its end', async () => {
+      const now = await test.view(deployment);
+      return now.plans[0].state === 'expired' && now;
+    });
+    assert.match(view.plans[0].reason, /^not delivered: its mailbox ended/);
+    await test.call('POST', `/v1/machines/${plan.machine.id}/join-line`);
+    assert.equal((await mailboxOf(test, plan.machine.id)).state, 'reopening');
+    await passUntil(test, plan.machine.id, 'open');
   });
 });
 

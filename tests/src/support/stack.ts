@@ -12,6 +12,8 @@ export interface Stack {
   request<T>(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<T>;
   conductor(env?: Readonly<Record<string, string>>, imports?: readonly string[]): Promise<Running>;
   agent(name: string, joinLine: string, env?: Readonly<Record<string, string>>): Promise<Running>;
+  /** The broker with the programs' own login. */
+  brokerUrl(): string;
   /** Base address of the API, and the admin token. */
   server(): { readonly url: string; readonly token: string };
   /** Pids of broker and API as they run now. */
@@ -32,6 +34,8 @@ export interface StackOptions {
   readonly transport?: string;
   readonly leaseMs?: number;
   readonly sweepMs?: number;
+  /** More arguments for the API. */
+  readonly apiArguments?: readonly string[];
   /** The broker as agents reach it, given its own address: through a proxy, say. */
   readonly agentTransport?: (brokerUrl: string) => Promise<string>;
   /** Called with the folder before anything is started; answers what broker and API get into their environment. */
@@ -72,6 +76,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         ...['--data', folder.path, '--listen', last === undefined ? '127.0.0.1:0' : new URL(last['api'] ?? '').host],
         ...['--plan-key', `${planKey}.pub`, '--lease-ms', String(options.leaseMs ?? 2000)],
         ...['--sweep-ms', String(options.sweepMs ?? 500), '--heartbeat-ms', '1000'],
+        ...(options.apiArguments ?? []),
         ...(agentTransport === undefined ? [] : ['--agent-transport', agentTransport]),
         ...(broker === undefined
           ? ['--allow-shared-agent-login']
@@ -85,6 +90,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     folder: folder.path,
     request: (method, route, body, headers) =>
       request({ method, url: `${api.field('api')}${route}`, token, body, headers }),
+    brokerUrl: () => transport,
     server: () => ({ url: api.field('api'), token }),
     conductor: async (more = {}, imports = []) =>
       (await start('conductor', ['--plan-key', planKey], { env: { ...env, ...more }, imports })).running,

@@ -25,6 +25,8 @@ export interface MachineOrder {
   readonly names?: readonly string[];
   /** Whose agent works on them. Default: ours. */
   readonly kind?: MachineKind;
+  /** How long their mailboxes live without contact. Default: as the setting says. */
+  readonly lifetimeMs?: number;
 }
 
 /** A machine just made, with the line that lets an agent take its place. */
@@ -60,7 +62,7 @@ export class Machines {
       const first =
         Math.max(-1, ...there.filter((machine) => machine.role === order.role).map((machine) => machine.place)) + 1;
       const made = names.map((name, at) =>
-        this.#make(environment, { name, role: order.role, place: first + at }, order.kind),
+        this.#make(environment, { name, role: order.role, place: first + at }, order),
       );
       for (let from = 0; from < made.length; from += rowsPerInsert) {
         await work.db
@@ -144,7 +146,7 @@ export class Machines {
   #make(
     environment: EnvironmentRow,
     place: { readonly name: string; readonly role: string; readonly place: number },
-    kind: MachineKind = 'agent',
+    { kind = 'agent', lifetimeMs }: Pick<MachineOrder, 'kind' | 'lifetimeMs'>,
   ): NewMachine {
     const token = this.#newToken();
     const id = hexId(this.#context.random);
@@ -169,7 +171,7 @@ export class Machines {
       last_heartbeat_at: null,
       running_plan: null,
       notices: null,
-      lifetime_ms: null,
+      lifetime_ms: lifetimeMs ?? null,
       mailbox_closed_at: null,
       contact_at: this.#context.clock.now(),
     };

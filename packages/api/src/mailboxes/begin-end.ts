@@ -2,7 +2,7 @@ import { writeAudit } from '../database/audit.js';
 import type { MailboxEndTable, MailboxLetterTable } from '../database/mailbox-tables.js';
 import type { Work } from '../database/store.js';
 import type { MachineRow } from '../database/tables.js';
-import { contactAtMs, lifetimeOf } from './contact.js';
+import { contactAtMs, lifetimeOf, wasNeverRead } from './contact.js';
 import type { EndParts } from './end-parts.js';
 import { endPlans } from './end-plans.js';
 
@@ -48,7 +48,7 @@ export async function beginEnd(
   await work.db.deleteFrom('outbox').where('mailbox', '=', machine.mailbox).execute();
   await work.db.deleteFrom('redeliveries').where('mailbox', '=', machine.mailbox).execute();
   const plans = await listPlans(work, machine);
-  if (machine.enrolment === 0) await endPlans(parts, work, { end: row, planIds: plans });
+  if (wasNeverRead(machine)) await endPlans(parts, work, { end: row, planIds: plans });
   const detail = { name: machine.name, mailbox: machine.mailbox, reason, plans: plans.length };
   const actor = reason === 'lifetime' ? 'api' : 'admin';
   await writeAudit(context, work, { actor, action: 'mailbox.closing', target: machine.id, detail });

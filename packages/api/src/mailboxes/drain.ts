@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { letterKindHeader } from '@torcello/contracts';
+import { isMuranoQueue, letterKindHeader } from '@torcello/contracts';
 import { isMessagingError } from '@torcello/messaging';
 import type { Delivery, Transport } from '@torcello/messaging';
 import type { MailboxLetterTable } from '../database/mailbox-tables.js';
@@ -96,13 +96,15 @@ type Row = Omit<MailboxLetterTable, 'is_in_broker' | 'is_redelivered'> & {
 
 function letterRow(mailbox: string, delivery: Delivery): Row {
   const { message, redelivered } = delivery;
-  const kind = message.headers[letterKindHeader];
+  // A plan for a real muranoagent carries no header, and counts its sends behind the plan's id.
+  const isMurano = isMuranoQueue(mailbox);
+  const kind = isMurano ? 'plan' : message.headers[letterKindHeader];
   const letterId = message.properties.messageId ?? `nameless-${digestOf(message.body)}`;
   return {
     mailbox,
     letter_id: letterId,
     kind: typeof kind === 'string' ? kind : 'unknown',
-    plan_id: planOf(kind, letterId),
+    plan_id: planOf(kind, isMurano ? letterId.slice(0, planIdChars) : letterId),
     bytes: message.body.length,
     is_in_broker: held,
     is_redelivered: redelivered ? 1 : 0,
@@ -114,6 +116,7 @@ function digestOf(body: Uint8Array): string {
   return createHash('sha256').update(body).digest('hex').slice(0, 32);
 }
 
+const planIdChars = 32;
 const cancelPrefix = 'cancel-';
 
 /** A plan's letter carries the plan's id, its cancel the same behind a prefix. */

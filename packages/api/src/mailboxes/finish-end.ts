@@ -4,7 +4,7 @@ import type { Work } from '../database/store.js';
 import type { MachineRow } from '../database/tables.js';
 import { apiLimits } from '../limits.js';
 import { isoTime } from '../times.js';
-import { contactAtMs } from './contact.js';
+import { contactAtMs, wasNeverRead } from './contact.js';
 import type { EndParts } from './end-parts.js';
 import { endPlans } from './end-plans.js';
 
@@ -40,7 +40,7 @@ export async function settleEnd(parts: EndParts, work: Work, mailbox: string): P
   const unread = open.filter(
     (plan) =>
       machine !== undefined &&
-      (machine.enrolment === 0 ||
+      (wasNeverRead(machine) ||
         (contactAtMs(machine) < plan.scheduled_at && presence.hasListenedSince(plan.scheduled_at))),
   );
   await endPlans(parts, work, { end, planIds: unread.map((plan) => plan.plan_id) });
@@ -51,6 +51,24 @@ export async function settleEnd(parts: EndParts, work: Work, mailbox: string): P
     .where('mailbox', '=', mailbox)
     .execute();
   if (isReopening) work.afterCommit(() => context.notices.tell({ type: 'mailboxes' }));
+}
+
+/**
+ * Plans that were made for a machine whose mailbox had ended cannot be put anywhere: they end as those that were in it.
+ * Whoever still tries to put one hears of it before a fresh mailbox is there.
+ */
+export async function endStranded(parts: EndParts, work: Work, mailbox: string): Promise<void> {
+  const end = await endOf(work, mailbox);
+  const machine = await machineOf(work, mailbox);
+  if (end?.state !== 'settled' || machine === undefined || machine.mailbox_closed_at === null) return;
+  const open = await openPlans(work, { machine, scheduledBeforeMs: Number.MAX_SAFE_INTEGER });
+  const stranded = open.filter(({ scheduled_at }) => scheduled_at >= (end.closed_at ?? Infinity));
+  await endPlans(parts, work, { end, planIds: stranded.map((plan) => plan.plan_id) });
+  await work.db
+    .updateTable('mailbox_ends')
+    .set({ state: 'closed', settle_at: parts.context.clock.now() + parts.settleMs })
+    .where('mailbox', '=', mailbox)
+    .execute();
 }
 
 async function endOf(work: Work, mailbox: string): Promise<MailboxEndRow | undefined> {
@@ -68,15 +86,15 @@ async function certainlyUnread(
 ): Promise<readonly string[]> {
   const { end, machine } = of;
   const open = await openPlans(work, { machine, scheduledBeforeMs: Number.MAX_SAFE_INTEGER });
-  if (machine.enrolment === 0) return open.map((plan) => plan.plan_id);
+  if (wasNeverRead(machine)) return open.map((plan) => plan.plan_id);
   const letters = await work.db
     .selectFrom('mailbox_letters')
-    .select(['letter_id', 'is_redelivered'])
+    .select(['plan_id', 'is_redelivered'])
     .where('mailbox', '=', end.mailbox)
     .where('kind', '=', 'plan')
     .where('is_in_broker', '>', 0)
     .execute();
-  const wasSeen = new Map(letters.map((letter) => [letter.letter_id, letter.is_redelivered === 1]));
+  const wasSeen = new Map(letters.map((letter) => [letter.plan_id, letter.is_redelivered === 1]));
   const contactMs = contactAtMs(machine);
   return open
     .filter(

@@ -6,11 +6,11 @@ import type { MachineRow } from '../database/tables.js';
 import { apiLimits } from '../limits.js';
 import { isUp } from '../messaging/broker-side.js';
 import { beginEnd } from './begin-end.js';
-import { lifetimeOf } from './contact.js';
+import { expiresAtMs, lifetimeOf } from './contact.js';
 import { drain } from './drain.js';
 import type { EndParts } from './end-parts.js';
 import { EventSender } from './event-sender.js';
-import { finishEnd, settleEnd } from './finish-end.js';
+import { endStranded, finishEnd, settleEnd } from './finish-end.js';
 import { reopenMailbox } from './reopen.js';
 
 /** How often it is looked for what is due: well within the 5 s that are promised. */
@@ -32,6 +32,7 @@ export class MailboxKeeper {
   readonly #stopping = new AbortController();
   readonly #events: EventSender;
   readonly #emptying = new Map<string, Promise<void>>();
+  readonly #nearSinceMs = new Map<string, number>();
   #unlisten: () => void = () => undefined;
   #wakeUp = new AbortController();
 
@@ -73,6 +74,7 @@ export class MailboxKeeper {
       const transport = this.#options.transport();
       if (transport !== undefined && isUp(transport)) await this.#workAt(transport);
       await this.#attempt('settling', () => this.#settleDue());
+      await this.#attempt('stranded plans', () => this.#endStranded());
       if (this.#stopping.signal.aborted) return;
       await sleep(clock, lookMs, this.#wakeUp.signal).catch(() => undefined);
     }
@@ -97,23 +99,37 @@ export class MailboxKeeper {
 
   async #beginDue(): Promise<void> {
     const { context } = this.#options;
-    const due = (await this.#pastLifetime()).filter((machine) => this.#isSilenceProved(machine));
-    for (const { id } of due) {
+    const near = await this.#pastLifetime({ aheadMs: this.#options.presence.lostAfterMs });
+    this.#noteNear(near);
+    const nowMs = context.clock.now();
+    const due = near.filter((machine) => expiresAtMs(machine, this.#options.lifetimeMs) <= nowMs);
+    for (const { id } of due.filter((machine) => this.#isSilenceProved(machine))) {
       if (this.#stopping.signal.aborted) return;
       await context.store.write(async (work) => {
         // A sign of life may have come in between.
-        const [machine] = await this.#pastLifetime(work.db, id);
+        const [machine] = await this.#pastLifetime({ aheadMs: 0, db: work.db, id });
         if (machine !== undefined) await beginEnd(this.#options, work, { machine, reason: 'lifetime' });
       });
     }
   }
 
-  async #pastLifetime(
-    db: Pick<EndParts['context']['store']['db'], 'selectFrom'> = this.#options.context.store.db,
-    id?: string,
-  ): Promise<readonly MachineRow[]> {
+  /** Since when, by a clock that nobody sets, each of these mailboxes is near its end. */
+  #noteNear(near: readonly MachineRow[]): void {
+    const { clock } = this.#options.context;
+    const ids = new Set(near.map(({ id }) => id));
+    for (const id of this.#nearSinceMs.keys()) if (!ids.has(id)) this.#nearSinceMs.delete(id);
+    for (const id of ids) if (!this.#nearSinceMs.has(id)) this.#nearSinceMs.set(id, clock.monotonicMs());
+  }
+
+  /** Machines whose mailboxes are past their lifetimes, or will be in so long. */
+  async #pastLifetime(of: {
+    readonly aheadMs: number;
+    readonly db?: Pick<EndParts['context']['store']['db'], 'selectFrom'>;
+    readonly id?: string;
+  }): Promise<readonly MachineRow[]> {
     const { context, lifetimeMs } = this.#options;
-    const now = context.clock.now();
+    const { aheadMs, db = context.store.db, id } = of;
+    const now = context.clock.now() + aheadMs;
     return db
       .selectFrom('machines')
       .selectAll()
@@ -130,16 +146,19 @@ export class MailboxKeeper {
         inner.selectFrom('mailbox_ends').select('mailbox').where('state', '!=', 'reopened'),
       )
       .$if(id !== undefined, (query) => query.where('id', '=', id ?? ''))
-      .limit(apiLimits.timersAtOnceMax.value)
       .execute();
   }
 
-  /** An agent that lives has had the time to say so, over a link that stood: else its silence says nothing. */
+  /**
+   * An agent that lives has had the time to say so, over a link that stood: else its silence says nothing. Nor does it where
+   * the clock of the API was set forward: that is why the time since a mailbox came near its end is measured by another.
+   */
   #isSilenceProved(machine: MachineRow): boolean {
     const { context, presence, lifetimeMs } = this.#options;
     if (machine.enrolment === 0) return true;
     const listenedMs = Math.min(presence.lostAfterMs, lifetimeOf(machine, lifetimeMs));
-    return presence.hasListenedSince(context.clock.now() - listenedMs);
+    const nearMs = context.clock.monotonicMs() - (this.#nearSinceMs.get(machine.id) ?? Infinity);
+    return nearMs >= listenedMs - 2 * lookMs && presence.hasListenedSince(context.clock.now() - listenedMs);
   }
 
   /** Empties mailboxes whose end has begun and takes them away, several at a time. */
@@ -190,6 +209,24 @@ export class MailboxKeeper {
       .limit(apiLimits.timersAtOnceMax.value)
       .execute();
     for (const { mailbox } of due) await context.store.write((work) => settleEnd(this.#options, work, mailbox));
+  }
+
+  async #endStranded(): Promise<void> {
+    const { context } = this.#options;
+    const ends = await context.store.db
+      .selectFrom('plans')
+      .innerJoin('machines', 'machines.id', 'plans.machine_id')
+      .innerJoin('mailbox_ends', 'mailbox_ends.mailbox', 'machines.mailbox')
+      .select('mailbox_ends.mailbox')
+      .distinct()
+      .where('plans.outcome', 'is', null)
+      .where('plans.stored_at', 'is', null)
+      .where('machines.mailbox_closed_at', 'is not', null)
+      .where('mailbox_ends.state', '=', 'settled')
+      .whereRef('plans.scheduled_at', '>=', 'mailbox_ends.closed_at')
+      .limit(apiLimits.timersAtOnceMax.value)
+      .execute();
+    for (const { mailbox } of ends) await context.store.write((work) => endStranded(this.#options, work, mailbox));
   }
 
   /** An agent that was silent for too long and is back finds a fresh mailbox. Where somebody deleted it, nobody does. */

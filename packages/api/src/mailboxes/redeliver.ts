@@ -111,5 +111,5 @@ function nameOf({ letter_id, kind, deployment_id }: Candidate): LetterName {
 function leftBecause({ outcome, deployment_id, kind }: Candidate): { readonly reason: string; readonly cure: string } {
   if (outcome !== null)
     return { reason: `the plan has ended: ${outcome}`, cure: `torcello resume ${deployment_id ?? 'DEPLOYMENT'}` };
-  return { reason: `the bytes of this ${kind} are not known`, cure: 'nothing to do' };
+  return { reason: `this ${kind} is sent again by itself, or nobody has its bytes`, cure: 'nothing to do' };
 }

@@ -1,3 +1,4 @@
+import { isMuranoQueue } from '@torcello/contracts';
 import type { Context } from '../context.js';
 import type { MailboxLetterTable } from '../database/mailbox-tables.js';
 import type { Work } from '../database/store.js';
@@ -35,12 +36,13 @@ export async function reopenMailbox(
   work.afterCommit(() => context.notices.tell({ type: 'mailboxes' }));
 }
 
-/** Notes a letter to be put once more. False where its bytes are not known. */
+/** Notes a letter to be put once more. False where its bytes are not known, or where the plan is sent again by itself. */
 export async function putAgain(
   context: Context,
   work: Work,
   letter: Pick<MailboxLetterTable, 'mailbox' | 'letter_id' | 'kind' | 'plan_id' | 'body'>,
 ): Promise<boolean> {
+  if (isMuranoQueue(letter.mailbox)) return false;
   const body = letter.body ?? (await planBytes(work, letter.plan_id ?? letter.letter_id));
   if (body === undefined) return false;
   const { mailbox, letter_id, kind } = letter;

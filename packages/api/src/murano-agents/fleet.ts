@@ -84,6 +84,8 @@ export class MuranoFleet {
       .select(['id', 'mailbox', 'joined_at', 'contact_at'])
       .where('mailbox', 'like', 'e%-h%')
       .where('is_mailbox_declared', '=', 1)
+      // What has ended must not come back because it was looked at.
+      .where('mailbox_closed_at', 'is', null)
       .execute();
     const waiting = machines.filter(({ mailbox }) => isMuranoQueue(mailbox)).values();
     const work = async (): Promise<void> => {

@@ -19,6 +19,13 @@ export function machineRoutes(app: FastifyInstance, services: ApiServices): void
     {
       role: Type.String({ maxLength: 32 }),
       count: Type.Optional(Type.Integer({ minimum: 1 })),
+      lifetimeMs: Type.Optional(
+        Type.Integer({
+          minimum: limits.mailboxLifetimeMsMin.value,
+          maximum: limits.mailboxLifetimeMsMax.value,
+          description: 'How long their mailboxes live without contact. Default: the setting of the API.',
+        }),
+      ),
       kind: Type.Optional(Type.Union([Type.Literal('agent'), Type.Literal('muranoagent')])),
       names: Type.Optional(
         Type.Array(Type.String({ maxLength: 63 }), { minItems: 1, maxItems: limits.machinesPerRequestMax.value }),

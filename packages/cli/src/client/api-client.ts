@@ -291,6 +291,8 @@ export interface DeployRequest {
 
 export interface MachineRequest {
   readonly role: string;
+  /** How long their mailboxes live without contact. */
+  readonly lifetimeMs?: number;
   readonly kind?: 'muranoagent';
   readonly count?: number;
   readonly names?: readonly string[];

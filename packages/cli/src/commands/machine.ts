@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { parseDuration } from '@torcello/contracts';
 import type { Command } from 'commander';
 import type { ApiClient, MachineRequest } from '../client/api-client.js';
 import type { EndedPlanView, MachineView } from '../client/views.js';
@@ -13,6 +14,7 @@ interface AddOptions extends CommonOptions {
   readonly role?: string;
   readonly count?: string;
   readonly kind?: string;
+  readonly lifetime?: string;
   readonly file?: string;
   readonly joinLines?: string;
   readonly cloudInit?: string;
@@ -33,6 +35,7 @@ export function machineCommand(run: CommandRun): Command {
         '--kind <kind>',
         "whose agent works on them: agent (ours, the default) or muranoagent (OpenStack Murano's)",
       )
+      .option('--lifetime <duration>', 'how long their mailboxes live while their agents are silent, as 7d')
       .option('--file <machines.yaml>', 'machines from a file: a list of role with count or names')
       .option('--join-lines <file>', 'write the join lines to a file (mode 0600) instead of the screen')
       .option('--cloud-init <dir>', 'write cloud-init user data, one file a machine'),
@@ -90,18 +93,25 @@ async function add({ client, printer, context, options }: ActionWorld<AddOptions
   printer.answer({ machines }, () => [`Added ${machines.length} to ${environment.name}`, ...told]);
 }
 
+function readLifetime(text: string | undefined): Pick<MachineRequest, 'lifetimeMs'> {
+  if (text === undefined) return {};
+  const lifetimeMs = parseDuration(text);
+  if (lifetimeMs === undefined) throw usageError(`--lifetime ${text} is no duration`, '--lifetime 7d');
+  return { lifetimeMs };
+}
+
 async function readRequests(options: AddOptions, cwd: string): Promise<readonly MachineRequest[]> {
   const { role, count, file, kind = 'agent' } = options;
   if (kind !== 'agent' && kind !== 'muranoagent') throw usageError('--kind is agent or muranoagent');
   if (kind === 'muranoagent' && options.joinLines !== undefined)
     throw usageError('machines of kind muranoagent have no join lines', '--cloud-init DIR');
   if (file !== undefined) {
-    if (role !== undefined || count !== undefined || options.kind !== undefined)
-      throw usageError('--file cannot go together with --role, --count and --kind');
+    if (role !== undefined || count !== undefined || options.kind !== undefined || options.lifetime !== undefined)
+      throw usageError('--file cannot go together with --role, --count, --kind and --lifetime');
     return readMachinesFile(path.resolve(cwd, file));
   }
   if (role === undefined) throw usageError('machine add needs --role or --file', '--role web --count 3');
-  const request = { role, count: requireCount(count ?? '1', '--count') };
+  const request = { role, count: requireCount(count ?? '1', '--count'), ...readLifetime(options.lifetime) };
   return [kind === 'muranoagent' ? { ...request, kind } : request];
 }
 

@@ -9,7 +9,7 @@ export function whyCommand(run: CommandRun): Command {
   return apiCommand(
     run,
     'why <id>',
-    'say what a deployment, plan, machine, mailbox or environment waits for, and what changes it',
+    'say what a deployment, plan, machine, mailbox, environment or message waits for, and what changes it',
     async ({ client, printer, context }, id = '') => {
       const answer = await client.why(id);
       const causes = causesOf(answer);

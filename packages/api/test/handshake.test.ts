@@ -94,6 +94,32 @@ describe('a broker that keeps no mailboxes', () => {
     assert.equal((await test.view(deployment)).plans[0].state, 'stored');
   });
 
+  it('may be exchanged for one that does, and back: what waits in the database moves, machines keep their mailboxes', async () => {
+    const first = await TestApi.open({ driver: poorDriver() });
+    const { environment, plans, deployment } = await shopByHandshake(first);
+    await first.stop();
+    const rich = memoryDriver();
+    const second = await TestApi.open({ folder: first.folder, driver: rich, testClock: first.clock });
+    await second.attach();
+    assert.equal((await second.view(deployment)).plans[0].waitsIn, 'mailbox');
+    const boxes = mailboxes(await second.connect());
+    const mailbox = await mailboxOf(second, environment, 0);
+    const moved = await boxes.take(mailbox);
+    assert.deepEqual([moved?.id, moved?.headers[letterKindHeader]], [plans[0].planId, 'plan']);
+    moved?.accept();
+    assert.equal(await boxes.take(mailbox), undefined);
+    const { machines } = (
+      await second.call('POST', `/v1/environments/${environment}/machines`, { body: { role: 'web', count: 1 } })
+    ).body;
+    await declared(second, environment);
+    await second.stop();
+    await using third = await TestApi.open({ folder: first.folder, driver: poorDriver(), testClock: first.clock });
+    await third.attach();
+    const sender = mailboxes(await postal(third, 'conductor'));
+    await sender.put(machines[0].mailbox, { id: 'x', body: Buffer.from('x') });
+    await sender.put(mailbox, { id: 'y', body: Buffer.from('y') });
+  });
+
   it('is examined: the doctor names the carrier, what is missing, and the cure', async () => {
     await using test = await TestApi.open({ driver: poorDriver(), transportUrl: 'amqp1://127.0.0.1/' });
     const away = (await test.call('GET', '/v1/doctor')).body;

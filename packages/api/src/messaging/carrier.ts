@@ -4,6 +4,7 @@ import { PostOffice, missingForMailboxes } from '@torcello/messaging';
 import type { Capabilities, Transport } from '@torcello/messaging';
 import type { Context } from '../context.js';
 import { databaseLetterStore } from '../database/kept-letters.js';
+import { bringLettersToBroker, openMachineMailboxes } from './change-of-broker.js';
 
 /** How letters get to agents and conductors over the transport that is there. */
 export interface Carrier {
@@ -22,14 +23,18 @@ export interface Carrier {
 export function chooseCarrier(transport: Transport, context: Context): Carrier {
   const missing = missingForMailboxes(transport.capabilities);
   const capabilities = (): Capabilities => transport.capabilities;
-  const nothing = (): Promise<void> => Promise.resolve();
+  const letters = databaseLetterStore(context);
   if (missing.length === 0) {
     context.logger.info('plans wait in mailboxes at the broker', { carrier: 'mailboxes' });
-    return { kind: 'mailboxes', missing, capabilities, transport, start: nothing, stop: nothing };
+    const start = (): Promise<void> => bringLettersToBroker(context, letters, transport);
+    return { kind: 'mailboxes', missing, capabilities, transport, start, stop: () => Promise.resolve() };
   }
   const text = 'the broker keeps no mailboxes: plans wait in the database until the agent says that it runs';
   context.logger.info(text, { carrier: 'handshake', missing });
-  const office = new PostOffice(transport, { address: handshakeAddress, store: databaseLetterStore(context) });
-  const [start, stop] = [(): Promise<void> => office.start(), (): Promise<void> => office.stop()];
-  return { kind: 'handshake', missing, capabilities, transport: office.transport, start, stop };
+  const office = new PostOffice(transport, { address: handshakeAddress, store: letters });
+  const start = async (): Promise<void> => {
+    await openMachineMailboxes(context);
+    await office.start();
+  };
+  return { kind: 'handshake', missing, capabilities, transport: office.transport, start, stop: () => office.stop() };
 }

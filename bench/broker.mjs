@@ -1,18 +1,27 @@
 /**
- * `npm run bench -- broker [--rounds N]`: RabbitMQ and the embedded broker beside each other, with the same client (amqplib)
- * and durable queues; every confirm of the embedded broker comes after a sync. Needs a build, and RabbitMQ installed.
+ * `npm run bench -- broker [--rounds N] [--json] [--only TEXT]`: RabbitMQ and the embedded broker beside each other, with the
+ * same client (amqplib) and durable queues; every confirm of the embedded broker comes after a sync. Processor time is that
+ * of the broker. `--only` takes the cases whose title holds the text. Needs a build, and RabbitMQ installed.
  */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { connect } from 'amqplib';
 import { startRabbitMq } from '../packages/test-support/dist/src/index.js';
-import { sideBySide } from './lib/side-by-side.mjs';
+import { compare } from './lib/compare.mjs';
 
-const { values } = parseArgs({ options: { rounds: { type: 'string', default: '5' } }, allowPositionals: true });
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '5' },
+    json: { type: 'boolean', default: false },
+    only: { type: 'string', default: '' },
+    profile: { type: 'string' },
+  },
+  allowPositionals: true,
+});
 const rounds = Number(values.rounds);
 const persistent = { persistent: true };
 
@@ -24,23 +33,25 @@ try {
     { name: 'RabbitMQ', url: rabbit.url(), pid: rabbitPid },
     { name: 'embedded', url: ours.url, pid: ours.pid },
   ];
-  const compare = async (title, cell) => {
+  const beside = async (title, cell) => {
+    if (!title.includes(values.only)) return;
     const ready = [];
-    for (const { name, url, pid } of contenders) ready.push({ name, pid, ...(await cell(url)) });
-    await sideBySide({ title, contenders: ready, rounds });
+    for (const { name, url, pid } of contenders) ready.push({ name, ...counting(await cell(url), pid) });
+    const [peer, own] = ready;
+    await compare({ title, ours: [own], peers: [peer], rounds, json: values.json });
     for (const { end } of ready) await end();
   };
-  await compare('confirm, 1 outstanding, 256 B', (url) => publishing(url, { outstanding: 1, bytes: 256, count: 500 }));
-  await compare('confirm, 500 outstanding, 256 B', (url) =>
+  await beside('confirm, 1 outstanding, 256 B', (url) => publishing(url, { outstanding: 1, bytes: 256, count: 500 }));
+  await beside('confirm, 500 outstanding, 256 B', (url) =>
     publishing(url, { outstanding: 500, bytes: 256, count: 20_000 }),
   );
-  await compare('confirm, 500 outstanding, 4 KiB', (url) =>
+  await beside('confirm, 500 outstanding, 4 KiB', (url) =>
     publishing(url, { outstanding: 500, bytes: 4096, count: 8_000 }),
   );
-  await compare('consume with ack, prefetch 500', (url) => consuming(url, { count: 20_000 }));
-  await compare('RPC, 1 outstanding', (url) => calling(url, { outstanding: 1, count: 1_000 }));
-  await compare('RPC, 100 outstanding', (url) => calling(url, { outstanding: 100, count: 10_000 }));
-  await compare('fan-out to 20 queues, deliveries', (url) => fanningOut(url, { queues: 20, count: 1_000 }));
+  await beside('consume with ack, prefetch 500', (url) => consuming(url, { count: 20_000 }));
+  await beside('RPC, 1 outstanding', (url) => calling(url, { outstanding: 1, count: 1_000 }));
+  await beside('RPC, 100 outstanding', (url) => calling(url, { outstanding: 100, count: 10_000 }));
+  await beside('fan-out to 20 queues, deliveries', (url) => fanningOut(url, { queues: 20, count: 1_000 }));
 } finally {
   await ours.stop();
   await rabbit.stop();
@@ -50,7 +61,8 @@ async function startOurs() {
   const folder = mkdtempSync(join(tmpdir(), 'bench-broker-'));
   const program = new URL('../packages/broker/bin/torcello-broker.js', import.meta.url).pathname;
   const env = { ...process.env, TORCELLO_BROKER_USER: 'guest', TORCELLO_BROKER_PASSWORD: 'guest' };
-  const child = spawn(process.execPath, [program, '--data', folder, '--port', '0'], {
+  const profile = values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${values.profile}`];
+  const child = spawn(process.execPath, [...profile, program, '--data', folder, '--port', '0'], {
     env,
     stdio: ['ignore', 'pipe', 'ignore'],
   });
@@ -65,6 +77,23 @@ async function startOurs() {
     return { url: `amqp://guest:guest@${amqp}`, pid: child.pid, stop };
   }
   throw new Error('the broker ended before it listened');
+}
+
+/** Counts the processor time of the broker while it works. */
+function counting({ run, end }, pid) {
+  const counted = async () => {
+    const before = processorUs(pid);
+    const messages = await run();
+    return { messages, cpuUs: processorUs(pid) - before };
+  };
+  return { run: counted, end };
+}
+
+/** Processor time of another process so far, in microseconds: fields 14 and 15 of /proc/PID/stat, in ticks of 10 ms. */
+function processorUs(pid) {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * 10_000;
 }
 
 /** Calls `step` until `count` of its promises have settled, `outstanding` at a time. */

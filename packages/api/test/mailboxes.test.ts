@@ -5,6 +5,7 @@ import { notificationListener } from '@torcello/messaging';
 import type { Notification } from '@torcello/messaging';
 import type { Clock, Service } from '@torcello/platform';
 import { SimulatedClock } from '@torcello/platform/testing';
+import { openStore } from '../src/database/store.js';
 import { eventually } from './support/eventually.js';
 import { FakeAgent } from './support/fake-agent.js';
 import { scheduled } from './support/fake-conductor.js';
@@ -413,5 +414,52 @@ describe('what people do with mailboxes', () => {
     );
     assert.equal(second.next, undefined);
     assert.deepEqual((await test.call('GET', '/v1/mailboxes?environment=other')).body.mailboxes, []);
+  });
+});
+
+describe('why', () => {
+  it('names a letter that an agent threw away, and redelivery brings the plan once more', async () => {
+    await using test = await TestApi.open();
+    const { deployment, plans, environment, conductor } = await posted(test, 1);
+    const [plan] = plans;
+    assert.ok(plan);
+    await enrol(test, environment, plan.machine.id);
+    const { name } = await mailboxOf(test, plan.machine.id);
+    const letter = await conductor.boxes.take(name);
+    letter?.reject();
+    const notice = { code: 'LETTER_REFUSED', detail: 'BAD_SIGNATURE', count: 1, lastAtMs: test.clock.now() };
+    const agent = new FakeAgent(await test.connect(), plan.machine.id);
+    await agent.send('heartbeat', { ...heartbeat(test, plan.machine.id), notices: [notice] });
+    const why = await eventually('the cause', async () => {
+      const { why: found } = (await test.call('GET', `/v1/why/${plan.planId}`)).body;
+      return found.code === 'letter-refused' && found;
+    });
+    assert.match(why.text, /BAD_SIGNATURE/);
+    assert.equal(why.cure, `torcello mailbox redeliver ${name}`);
+    await test.call('POST', `/v1/mailboxes/${name}/redeliver`);
+    const again = await eventually('the letter', () => conductor.boxes.take(name));
+    assert.equal(again.id, plan.planId);
+    await agent.result(deployment, plan.planId);
+    await eventually('the end', async () => (await test.view(deployment)).plans[0].state === 'succeeded');
+  });
+
+  it('names events and cancels by the ids of their messages', async () => {
+    const first = await TestApi.open({ timings });
+    const { plans, deployment } = await posted(first, 1);
+    const [plan] = plans;
+    assert.ok(plan);
+    await first.call('POST', `/v1/deployments/${deployment}/cancel`);
+    const cancel = (await first.call('GET', `/v1/why/cancel-${plan.planId}`)).body;
+    assert.deepEqual([cancel.kind, cancel.why.code], ['message', 'cancel-not-sent']);
+    await first.stop();
+    const store = await openStore(first.folder);
+    const event = { event_id: 'e'.repeat(32), type: 'mailbox.expired', payload: '{}', created_at: first.clock.now() };
+    await store.write(({ db }) => db.insertInto('events').values(event).execute());
+    await store.close();
+    await using test = await TestApi.open({ folder: first.folder, driver: first.driver, testClock: first.clock });
+    const { kind, why } = (await test.call('GET', `/v1/why/${event.event_id}`)).body;
+    assert.deepEqual([kind, why.code], ['message', 'event-not-sent']);
+    assert.match(why.text, /mailbox\.expired/);
+    assert.equal((await test.call('GET', '/v1/why/cancel-nothing')).status, 404);
   });
 });

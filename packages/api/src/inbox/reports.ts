@@ -5,6 +5,7 @@ import type { Service } from '@torcello/platform';
 import { Type } from 'typebox';
 import { Value } from 'typebox/value';
 import type { Context } from '../context.js';
+import { isOutage } from '../dead-letters/outage.js';
 import { apiLimits } from '../limits.js';
 import { isoTime } from '../times.js';
 
@@ -12,12 +13,22 @@ const report = Type.Object({ deploymentId: Type.String({ maxLength: 64 }), text:
 
 /** Stores the conductors' lines of progress, each once, and shows them to watchers. They decide nothing. */
 export function reportListener(context: Context, transport: Transport): Service {
-  const store = (level: string) => (notification: Notification) => storeReport(context, level, notification);
+  const store = (level: string) => (notification: Notification) => storeOrDrop(context, level, notification);
   const endpoint = { info: store('info'), warn: store('warning'), error: store('error') };
   return notificationListener(transport, [{ topic: reportTopic }], [endpoint], {
     allowRequeue: true,
     logger: context.logger,
   });
+}
+
+/** A report that cannot be stored must not come again for ever: it decides nothing, so it goes. */
+async function storeOrDrop(context: Context, level: string, notification: Notification): Promise<void> {
+  try {
+    await storeReport(context, level, notification);
+  } catch (error) {
+    if (isOutage(error)) throw error;
+    context.logger.error('a report could not be stored and was dropped', { message: notification.messageId, error });
+  }
 }
 
 /** A payload that is no report is dropped; a failing database gives the notification back. */

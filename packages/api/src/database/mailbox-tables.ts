@@ -94,5 +94,4 @@ export interface DeadLetterTable {
 }
 
 export type MailboxEndRow = Selectable<MailboxEndTable>;
-export type MailboxLetterRow = Selectable<MailboxLetterTable>;
 export type DeadLetterRow = Selectable<DeadLetterTable>;

@@ -3,7 +3,6 @@ import {
   type ConnectOptions,
   type DriverConnection,
   type OutgoingMessage,
-  type Topology,
 } from '@torcello/messaging';
 import { silentLogger, systemClock, systemNetwork, systemRandom } from '@torcello/platform';
 import { amqp10Driver } from '../../src/index.js';
@@ -20,10 +19,6 @@ export const worldOptions: ConnectOptions = {
 
 export function open(url: string, options: Partial<ConnectOptions> = {}): Promise<DriverConnection> {
   return amqp10Driver().connect(parseTransportUrl(url), { ...worldOptions, ...options });
-}
-
-export function mailbox(queue: string, options: Topology['options'] = {}): Topology {
-  return { kind: 'mailbox', source: { queue }, reachedBy: [{ exchange: '', routingKey: queue }], options };
 }
 
 export function message(body: string | Uint8Array, more: Partial<OutgoingMessage> = {}): OutgoingMessage {

@@ -35,7 +35,6 @@ export class LmdbStore implements MessageStore {
       path: file,
       noSubdir: true,
       overlappingSync: false,
-      eventTurnBatching: false,
       encoding: 'binary',
       keyEncoding: 'binary',
       maxDbs: 4,
@@ -50,12 +49,15 @@ export class LmdbStore implements MessageStore {
     this.#entities = this.#root.openDB<Buffer, string>({ name: 'entities', encoding: 'binary', cache: false });
   }
 
-  /** One batch is one transaction: LMDB writes new pages beside the old tree, so that a failed one leaves nothing behind. */
+  /**
+   * All writes of one turn of the event loop become one transaction. LMDB writes new pages beside the old tree, so that
+   * a failed one leaves nothing behind.
+   */
   async commit(operations: readonly StoreOperation[]): Promise<void> {
+    const writes = new Set(operations.map((operation) => this.#write(operation)));
+    setImmediate(() => this.#adopt());
     try {
-      await this.#root.batch(() => {
-        for (const operation of operations) this.#write(operation);
-      });
+      await Promise.all(writes);
     } catch (error) {
       throw await this.#judged(error, operations);
     }
@@ -103,21 +105,22 @@ export class LmdbStore implements MessageStore {
     return this.#closing;
   }
 
-  /** Inside a batch; its promise is the one that tells. */
-  #write(operation: StoreOperation): void {
+  /** LMDB's binding makes one promise more for a transaction, whose failure nobody would see. */
+  #adopt(): void {
+    this.#root.committed.then(undefined, () => undefined);
+  }
+
+  /** The promise is the same for all writes of a transaction, or nearly. */
+  #write(operation: StoreOperation): Promise<boolean> {
     switch (operation.kind) {
       case 'put-message':
-        void this.#messages.put(keyOf(operation.place), operation.value);
-        break;
+        return this.#messages.put(keyOf(operation.place), operation.value);
       case 'delete-message':
-        void this.#messages.remove(keyOf(operation.place));
-        break;
+        return this.#messages.remove(keyOf(operation.place));
       case 'put-entity':
-        void this.#entities.put(operation.key, sealedText(operation.value));
-        break;
+        return this.#entities.put(operation.key, sealedText(operation.value));
       case 'delete-entity':
-        void this.#entities.remove(operation.key);
-        break;
+        return this.#entities.remove(operation.key);
     }
   }
 }

@@ -12,6 +12,7 @@ const packages = [
   'python3-kombu',
   'python3-muranoclient',
   'murano-agent',
+  'python3-keystone',
   // Qpid Proton's example broker is compiled by the tests.
   'libqpid-proton11-dev-examples',
   'libqpid-proton-cpp12-dev',

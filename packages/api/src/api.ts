@@ -3,6 +3,9 @@ import type { FastifyInstance } from 'fastify';
 import type { Transport } from '@torcello/messaging';
 import type { Clock, Logger, Random } from '@torcello/platform';
 import { Snapshots } from './backup/snapshots.js';
+import { OwnTokens } from './access/own-tokens.js';
+import { Owners } from './access/owners.js';
+import type { TokenProvider } from './access/principal.js';
 import type { Context } from './context.js';
 import { openStore } from './database/store.js';
 import type { Store } from './database/store.js';
@@ -51,6 +54,8 @@ export interface ApiOptions {
   readonly publicUrl?: string;
   /** The broker's URL without login, for people. */
   readonly transportUrl?: string;
+  /** Where tokens are checked, given the API's own. Default: those alone. */
+  readonly tokens?: (own: TokenProvider) => TokenProvider;
   readonly agentBundle?: string;
   readonly installScript?: string;
   readonly timings?: Partial<ApiTimings>;
@@ -129,7 +134,9 @@ export class Api {
     const { clock, random, logger, dataDirectory } = options;
     const store = options.store ?? (await openStore(dataDirectory));
     const secrets = openSecrets(dataDirectory, random);
-    const context: Context = { store, clock, random, logger, notices: new Notices() };
+    const owners = await Owners.load(store);
+    const context: Context = { store, clock, random, logger, notices: new Notices(), owners };
+    const ownTokens = new OwnTokens(context, secrets);
     const address = { url: options.publicUrl ?? '' };
     const link: Link = { transport: undefined, carrier: undefined };
     const transport = (): Transport | undefined => link.transport;
@@ -143,6 +150,8 @@ export class Api {
     const server = await (options.makeServer ?? createServer)({
       context,
       secrets,
+      ownTokens,
+      tokens: options.tokens?.(ownTokens) ?? ownTokens,
       ...parts,
       hub: new WatchHub({ db: store.db, notices: context.notices, logger, views: parts.views }),
       snapshots: new Snapshots(context, dataDirectory),

@@ -1,4 +1,5 @@
 import type { Clock, Logger, Random } from '@torcello/platform';
+import type { Owners } from './access/owners.js';
 import type { Store } from './database/store.js';
 import type { Notices } from './notices.js';
 
@@ -9,4 +10,6 @@ export interface Context {
   readonly random: Random;
   readonly logger: Logger;
   readonly notices: Notices;
+  /** Which tenant owns what. */
+  readonly owners: Owners;
 }

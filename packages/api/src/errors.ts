@@ -11,6 +11,7 @@ export const refusals: Readonly<Record<RefusalCode, { readonly status: number; r
   session_missing: { status: 400, title: 'The request needs a configuration session' },
   unauthorized: { status: 401, title: 'The token is missing or wrong' },
   token_unknown: { status: 401, title: 'The join token is not valid' },
+  forbidden: { status: 403, title: 'The token may not do this' },
   session_invalid: { status: 403, title: 'The session cannot be used any more' },
   not_found: { status: 404, title: 'There is no such thing' },
   method_not_allowed: { status: 405, title: 'The address does not know this method' },
@@ -43,6 +44,7 @@ export type RefusalCode =
   | 'session_missing'
   | 'unauthorized'
   | 'token_unknown'
+  | 'forbidden'
   | 'session_invalid'
   | 'not_found'
   | 'method_not_allowed'

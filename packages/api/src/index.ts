@@ -1,4 +1,7 @@
 export { whyDocument } from './why/document.js';
+export { KeystoneTokens } from './access/keystone.js';
+export type { KeystoneOptions } from './access/keystone.js';
+export type { Principal, TokenProvider } from './access/principal.js';
 export { Api } from './api.js';
 export type { ApiOptions, ApiTimings } from './api.js';
 export { Refusal, StartError, refusals } from './errors.js';

@@ -4,7 +4,9 @@ import { connect, describeTransportUrl, isMessagingError, lazyDriver, parseTrans
 import type { Transport } from '@torcello/messaging';
 import { jsonLogger, sleep, systemClock, systemRandom } from '@torcello/platform';
 import type { Logger } from '@torcello/platform';
+import { KeystoneTokens } from './access/keystone.js';
 import { Api } from './api.js';
+import type { ApiOptions } from './api.js';
 import { checkTransport } from './doctor/check-transport.js';
 import { StartError } from './errors.js';
 import { managedAccounts, refusedAccounts, sharedAccounts } from './machines/accounts.js';
@@ -86,6 +88,7 @@ async function run(options: ProgramOptions, logger: Logger): Promise<void> {
     logger,
     accounts: (secrets) => accountsOf(options, secrets),
     planKey: () => readFile(options.planKey),
+    ...keystoneOf(options, logger),
     timings: options.timings,
     ...optional('transportUrl', nameOf(options.transport)),
     ...optional('publicUrl', options.publicUrl),
@@ -164,6 +167,14 @@ function nameOf(transport: string): string | undefined {
     if (isMessagingError(error)) return undefined;
     throw error;
   }
+}
+
+/** The API's own tokens first: they need nobody else. */
+function keystoneOf(options: ProgramOptions, logger: Logger): Pick<ApiOptions, 'tokens'> {
+  const { keystone: url, keystoneAdminRole } = options;
+  if (url === undefined) return {};
+  const keystone = new KeystoneTokens({ url, clock: systemClock, logger, ...optional('adminRole', keystoneAdminRole) });
+  return { tokens: (own) => ({ check: async (token) => (await own.check(token)) ?? (await keystone.check(token)) }) };
 }
 
 function makeDataFolder(folder: string): void {

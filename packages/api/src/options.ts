@@ -27,6 +27,9 @@ export interface ProgramOptions {
   readonly allowsSharedAgentLogin: boolean;
   readonly agentBundle: string | undefined;
   readonly planKey: string | undefined;
+  /** Base of a Keystone's identity API. */
+  readonly keystone: string | undefined;
+  readonly keystoneAdminRole: string | undefined;
   /** Only what was given; the API has a default for each. */
   readonly timings: Readonly<Partial<Record<Timing, number>>>;
 }
@@ -45,6 +48,9 @@ The API server: keeps the truth, answers over HTTP, works with conductors and ag
   --public-url URL             the API as agents and people reach it; default: where it listens
   --agent-bundle FILE          the agent that /agent.mjs serves
   --plan-key FILE              public half (PEM) of the key that signs plans
+  --keystone URL               also take tokens of this Keystone, as http://keystone:5000/v3; a token's project is the
+                               tenant, and a token that is revoked there opens nothing 30 s later
+  --keystone-admin-role NAME   holders of this role are administrators; default admin
   --lease-ms NUMBER            a conductor's lease ends so long after its last renewal; default 30000
   --sweep-ms NUMBER            between two looks for deployments that nobody works on; default 5000
   --heartbeat-ms NUMBER        agents give a sign of life so often; default 10000
@@ -82,6 +88,8 @@ export function readOptions(
     allowsSharedAgentLogin: values['allow-shared-agent-login'] ?? false,
     agentBundle: values['agent-bundle'],
     planKey: values['plan-key'],
+    keystone: readKeystone(values.keystone),
+    keystoneAdminRole: values['keystone-admin-role'],
     timings: {
       ...duration('leaseMs', '--lease-ms', values['lease-ms']),
       ...duration('sweepMs', '--sweep-ms', values['sweep-ms']),
@@ -111,6 +119,8 @@ const settings = {
   'allow-shared-agent-login': { type: 'boolean' },
   'agent-bundle': { type: 'string' },
   'plan-key': { type: 'string' },
+  keystone: { type: 'string' },
+  'keystone-admin-role': { type: 'string' },
   'lease-ms': { type: 'string' },
   'sweep-ms': { type: 'string' },
   'heartbeat-ms': { type: 'string' },
@@ -188,6 +198,11 @@ function parse(args: readonly string[]) {
     const why = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : '';
     throw new StartError('USAGE', `${why} (see --help)`, { cause });
   }
+}
+
+function readKeystone(text: string | undefined): string | undefined {
+  if (text === undefined || /^https?:\/\/[^\s?#]+\/v3\/?$/.test(text)) return text;
+  throw new StartError('USAGE', `--keystone takes the address of the identity API, ending in /v3, not "${text}"`);
 }
 
 function missing(what: string): never {

@@ -5,6 +5,7 @@ import type { Delivery } from '@torcello/messaging';
 import { silentLogger, systemRandom } from '@torcello/platform';
 import { SimulatedClock } from '@torcello/platform/testing';
 import { temporaryFolder } from '@torcello/test-support';
+import { Owners } from '../src/access/owners.js';
 import type { Context } from '../src/context.js';
 import { openStore } from '../src/database/store.js';
 import type { Store } from '../src/database/store.js';
@@ -174,7 +175,13 @@ function processOver(store: Store): Process {
     write: (work) => store.write((with_) => (isDead ? die() : work(with_))),
     close: () => store.close(),
   };
-  const world = { clock: new SimulatedClock(), random: systemRandom, logger: silentLogger, notices: new Notices() };
+  const world = {
+    clock: new SimulatedClock(),
+    random: systemRandom,
+    logger: silentLogger,
+    notices: new Notices(),
+    owners: Owners.none(),
+  };
   return { context: { ...world, store: mortal as Store }, die };
 }
 

@@ -7,6 +7,7 @@ import type { Delivery, Driver, Transport } from '@torcello/messaging';
 import { silentLogger, systemRandom } from '@torcello/platform';
 import { SimulatedClock } from '@torcello/platform/testing';
 import { temporaryFolder } from '@torcello/test-support';
+import { Owners } from '../src/access/owners.js';
 import type { Context } from '../src/context.js';
 import { openStore } from '../src/database/store.js';
 import type { Store } from '../src/database/store.js';
@@ -83,7 +84,7 @@ async function live(
     write: (work) => fate.before(() => store.write(work)),
     close: () => store.close(),
   };
-  const world = { clock, random: systemRandom, logger: silentLogger, notices: new Notices() };
+  const world = { clock, random: systemRandom, logger: silentLogger, notices: new Notices(), owners: Owners.none() };
   const context: Context = { ...world, store: mortal as Store };
   const presence = new Presence({ clock, heartbeatMs: 1_000, unknownAfterMissed: 2, lostAfterMissed: 10 });
   presence.linkIsUp();

@@ -4,6 +4,7 @@ import { handshake } from './migration-handshake.js';
 import { mailboxes } from './migration-mailboxes.js';
 import { murano } from './migration-murano.js';
 import { recovery } from './migration-recovery.js';
+import { tenants } from './migration-tenants.js';
 
 /** Every change of the tables ever released, by name; names sort in the order in which they are applied. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -13,6 +14,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0004_mailboxes': { up: mailboxes },
   '0005_handshake': { up: handshake },
   '0006_murano': { up: murano },
+  '0007_tenants': { up: tenants },
 };
 
 /** Cancel, resume, supersede, timers, repeated requests and the end of output. */

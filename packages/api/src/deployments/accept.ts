@@ -6,7 +6,7 @@ import { writeAudit } from '../database/audit.js';
 import { writeHint } from '../database/outbox.js';
 import type { Db, Work } from '../database/store.js';
 import type { DeploymentRow, EnvironmentRow } from '../database/tables.js';
-import { resolveServices } from '../environments/resolve.js';
+import { resolveServices, visiblePackages } from '../environments/resolve.js';
 import type { ServiceObject } from '../environments/services.js';
 import { Refusal } from '../errors.js';
 import { apiLimits } from '../limits.js';
@@ -45,7 +45,7 @@ export async function acceptDeployment(
   const all = await machinesOf(work.db, environment.id);
   const gone = action === 'destroy' ? await goneMachines(work.db, environment.id, order.presence) : [];
   const machines = all.filter((machine) => !gone.some((other) => other.id === machine.id));
-  const services = await resolveServices(work.db, order.services);
+  const services = await resolveServices(work.db, order.services, visiblePackages(context.owners, environment.id));
   if (action === 'deploy') checkMachines(environment.name, services, machines);
   const id = hexId(context.random);
   const replaces = await supersede(work, history, { by: id, superseded });

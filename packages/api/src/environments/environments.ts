@@ -1,4 +1,6 @@
 import { hexId } from '@torcello/platform';
+import { operator } from '../access/principal.js';
+import type { Principal } from '../access/principal.js';
 import type { Context } from '../context.js';
 import { writeAudit } from '../database/audit.js';
 import type { Db } from '../database/store.js';
@@ -11,7 +13,7 @@ import { abandonDeployment } from '../deployments/abandon.js';
 import { Refusal } from '../errors.js';
 import { apiLimits } from '../limits.js';
 import { removeEnvironment } from './remove.js';
-import { resolveServices } from './resolve.js';
+import { resolveServices, visiblePackages } from './resolve.js';
 import { parseServices } from './services.js';
 import type { ServiceObject } from './services.js';
 import { standingServices } from './standing-services.js';
@@ -43,10 +45,10 @@ export class Environments {
   }
 
   /** @throws Refusal invalid_request, name_taken. */
-  async create(name: unknown): Promise<EnvironmentRow> {
+  async create(name: unknown, principal: Principal = operator): Promise<EnvironmentRow> {
     const checked = checkName(name);
     return this.#context.store.write(async (work) => {
-      await refuseTaken(work.db, checked);
+      await this.#refuseTaken(work.db, checked, principal.tenantId);
       const now = this.#context.clock.now();
       const row: EnvironmentRow = {
         id: hexId(this.#context.random),
@@ -59,14 +61,22 @@ export class Environments {
         updated_at: now,
       };
       await work.db.insertInto('environments').values(row).execute();
+      await this.#context.owners.note(work, row.id, principal);
       await writeAudit(this.#context, work, {
-        actor: 'admin',
+        actor: principal.userId,
         action: 'environment.created',
         target: row.id,
         detail: { name: checked },
       });
       return row;
     });
+  }
+
+  /** Names are unique in a tenant. */
+  async #refuseTaken(db: Db, name: string, tenantId: string): Promise<void> {
+    const rows = await db.selectFrom('environments').select('id').where('name', '=', name).execute();
+    const isTaken = rows.some(({ id }) => this.#context.owners.tenantOf(id) === tenantId);
+    if (isTaken) throw new Refusal('name_taken', `there is an environment ${name}`);
   }
 
   /** By id or by name. @throws Refusal not_found. */
@@ -80,7 +90,7 @@ export class Environments {
     return this.#context.store.write(async (work) => {
       const row = await findEnvironment(work.db, idOrName);
       if (row.name === checked) return row;
-      await refuseTaken(work.db, checked);
+      await this.#refuseTaken(work.db, checked, this.#context.owners.tenantOf(row.id));
       if (row.is_deployed === 1) {
         throw new Refusal('environment_busy', `${row.name} is deployed; the folders on its machines carry its name`, {
           cure: `delete the environment and create ${checked}`,
@@ -165,7 +175,7 @@ export class Environments {
       const session = await findSession(work.db, environment.id, sessionId);
       refuseStale(await findEnvironment(work.db, environment.id), session);
       const services = change(parseServices(session.services));
-      await resolveServices(work.db, services);
+      await resolveServices(work.db, services, visiblePackages(this.#context.owners, environment.id));
       const changes = { services: JSON.stringify(services), updated_at: this.#context.clock.now() };
       await work.db.updateTable('sessions').set(changes).where('id', '=', sessionId).execute();
       return services;
@@ -306,9 +316,4 @@ function checkName(name: unknown): string {
     );
   if (/^[0-9a-f]{32}$/.test(name)) throw new Refusal('invalid_request', 'the name looks like an id');
   return name;
-}
-
-async function refuseTaken(db: Db, name: string): Promise<void> {
-  const taken = await db.selectFrom('environments').select('id').where('name', '=', name).executeTakeFirst();
-  if (taken !== undefined) throw new Refusal('name_taken', `there is an environment ${name}`);
 }

@@ -7,7 +7,7 @@ import { checkMachines, makeStages } from '../deployments/stages.js';
 import type { Presence } from '../machines/presence.js';
 import { isoTime } from '../times.js';
 import type { Environments } from './environments.js';
-import { resolveServices } from './resolve.js';
+import { resolveServices, visiblePackages } from './resolve.js';
 import { parseServices } from './services.js';
 import { standingServices } from './standing-services.js';
 
@@ -25,7 +25,7 @@ export async function deploymentOutlook(
     question.session === undefined
       ? await standingServices(db, environment)
       : (await environments.session(environment.id, question.session)).services;
-  const services = await resolveServices(db, parseServices(text));
+  const services = await resolveServices(db, parseServices(text), visiblePackages(context.owners, environment.id));
   const machines = await machinesOf(db, environment.id);
   checkMachines(environment.name, services, machines);
   const stages = inOrder(makeStages('deploy', services, machines, question.options));

@@ -1,4 +1,5 @@
 import type { ApplicationDefinition, DeploymentService } from '@torcello/contracts';
+import type { Owners } from '../access/owners.js';
 import type { Db } from '../database/store.js';
 import type { PackageRow } from '../database/tables.js';
 import { Refusal } from '../errors.js';
@@ -14,14 +15,25 @@ import type { ServiceObject } from './services.js';
 export async function resolveServices(
   db: Db,
   services: readonly ServiceObject[],
+  isVisible: (row: PackageRow) => boolean,
 ): Promise<readonly DeploymentService[]> {
   const resolved: DeploymentService[] = [];
-  for (const service of services) resolved.push(await resolveService(db, service));
+  for (const service of services) resolved.push(await resolveService(db, service, isVisible));
   return resolved;
 }
 
-async function resolveService(db: Db, service: ServiceObject): Promise<DeploymentService> {
-  const found = await findPackage(db, service['?'].type);
+/** Packages that an environment may use: those of its tenant, and public ones. */
+export function visiblePackages(owners: Owners, environmentId: string): (row: PackageRow) => boolean {
+  const tenantId = owners.tenantOf(environmentId);
+  return (row) => row.is_public === 1 || owners.tenantOf(row.id) === tenantId;
+}
+
+async function resolveService(
+  db: Db,
+  service: ServiceObject,
+  isVisible: (row: PackageRow) => boolean,
+): Promise<DeploymentService> {
+  const found = await findPackage(db, service['?'].type, isVisible);
   if (found.definition === null) {
     throw new Refusal('package_not_runnable', `${found.full_name} is a package of the format ${found.format}`, {
       cure: 'deploy packages of the format Torcello/1.0',
@@ -39,14 +51,15 @@ async function resolveService(db: Db, service: ServiceObject): Promise<Deploymen
 }
 
 /** The package that a type names; without a version the newest. */
-async function findPackage(db: Db, type: string): Promise<PackageRow> {
+async function findPackage(db: Db, type: string, isVisible: (row: PackageRow) => boolean): Promise<PackageRow> {
   const { fullName, version, packageId } = parseType(type);
-  const candidates = await db
+  const all = await db
     .selectFrom('packages')
     .selectAll()
     .where('full_name', '=', fullName)
     .where('is_enabled', '=', 1)
     .execute();
+  const candidates = all.filter(isVisible);
   const fitting = candidates
     .filter((row) => packageId === undefined || row.id === packageId)
     .filter((row) => version === undefined || normalizeVersion(row.version) === normalizeVersion(version))

@@ -1,4 +1,7 @@
 import { hexId } from '@torcello/platform';
+import type { Owners } from '../access/owners.js';
+import { operator } from '../access/principal.js';
+import type { Principal } from '../access/principal.js';
 import type { Context } from '../context.js';
 import { writeAudit } from '../database/audit.js';
 import type { Work } from '../database/store.js';
@@ -20,22 +23,27 @@ export class Catalog {
    * Takes an archive in. The same bytes again answer with the package that is there.
    * @throws Refusal package_invalid, too_large, package_exists.
    */
-  async import(archive: Uint8Array): Promise<{ readonly row: PackageRow; readonly isNew: boolean }> {
+  async import(
+    archive: Uint8Array,
+    principal: Principal = operator,
+  ): Promise<{ readonly row: PackageRow; readonly isNew: boolean }> {
     const read = await readPackage(archive);
     return this.#context.store.write(async (work) => {
-      const there = await work.db
+      const named = await work.db
         .selectFrom('packages')
         .selectAll()
         .where('full_name', '=', read.manifest.FullName)
         .where('version', '=', read.version)
-        .executeTakeFirst();
+        .execute();
+      // One tenant's names are not in the way of another's.
+      const there = named.find(({ id }) => this.#context.owners.tenantOf(id) === principal.tenantId);
       if (there?.digest === read.digest) return { row: there, isNew: false };
       if (there !== undefined) {
         throw new Refusal('package_exists', `${there.full_name} ${there.version} is there with other content`, {
           cure: `raise the Version in manifest.yaml, or torcello package delete ${there.full_name}`,
         });
       }
-      return { row: await this.#insert(work, read, archive), isNew: true };
+      return { row: await this.#insert(work, { read, archive, principal }), isNew: true };
     });
   }
 
@@ -64,7 +72,7 @@ export class Catalog {
   async delete(id: string): Promise<void> {
     const row = await this.find(id);
     await this.#context.store.write(async (work) => {
-      await refuseInUse(work, row);
+      await refuseInUse(work, row, this.#context.owners);
       await work.db.deleteFrom('package_archives').where('package_id', '=', id).execute();
       await work.db.deleteFrom('packages').where('id', '=', id).execute();
       await writeAudit(this.#context, work, {
@@ -76,7 +84,11 @@ export class Catalog {
     });
   }
 
-  async #insert(work: Work, read: ReadPackage, archive: Uint8Array): Promise<PackageRow> {
+  async #insert(
+    work: Work,
+    made: { readonly read: ReadPackage; readonly archive: Uint8Array; readonly principal: Principal },
+  ): Promise<PackageRow> {
+    const { read, archive, principal } = made;
     const { manifest, definition } = read;
     const now = this.#context.clock.now();
     const row: PackageRow = {
@@ -99,9 +111,10 @@ export class Catalog {
       updated_at: now,
     };
     await work.db.insertInto('packages').values(row).execute();
+    await this.#context.owners.note(work, row.id, principal);
     await work.db.insertInto('package_archives').values({ package_id: row.id, body: archive }).execute();
     await writeAudit(this.#context, work, {
-      actor: 'admin',
+      actor: principal.userId,
       action: 'package.imported',
       target: row.id,
       detail: { name: row.full_name, version: row.version },
@@ -111,14 +124,16 @@ export class Catalog {
 }
 
 /** A package stays while an environment has it deployed, or a deployment works with it: destroying needs it. */
-async function refuseInUse(work: Work, row: PackageRow): Promise<void> {
+async function refuseInUse(work: Work, row: PackageRow, owners: Owners): Promise<void> {
   const environments = await work.db
     .selectFrom('environments')
-    .select(['name', 'services'])
+    .select(['id', 'name', 'services'])
     .where('is_deployed', '=', 1)
     .execute();
-  const user = environments.find((environment) =>
-    parseServices(environment.services).some((service) => isOf(service['?'].type, row.full_name)),
+  const user = environments.find(
+    (environment) =>
+      (row.is_public === 1 || owners.tenantOf(environment.id) === owners.tenantOf(row.id)) &&
+      parseServices(environment.services).some((service) => isOf(service['?'].type, row.full_name)),
   );
   const running = await work.db
     .selectFrom('deployments')

@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import { principalOf } from '../access/guard.js';
 import { isoTime } from '../times.js';
 import type { ApiServices } from './api-services.js';
 import { answer, list } from './schemas.js';
@@ -14,7 +15,7 @@ export function agentRoutes(app: FastifyInstance, services: ApiServices): void {
         response: { 200: answer('Agents', { agents: list }) },
       },
     },
-    async () => {
+    async (request) => {
       const rows = await services.context.store.db
         .selectFrom('machines')
         .innerJoin('environments', 'environments.id', 'machines.environment_id')
@@ -24,7 +25,9 @@ export function agentRoutes(app: FastifyInstance, services: ApiServices): void {
         .orderBy('machines.role')
         .orderBy('machines.place')
         .execute();
-      const agents = rows.map((row) => ({
+      const principal = principalOf(request);
+      const visible = rows.filter((row) => services.context.owners.isVisible(row.environment_id, principal));
+      const agents = visible.map((row) => ({
         machineId: row.id,
         machineName: row.name,
         environment: row.environment,

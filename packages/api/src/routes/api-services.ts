@@ -7,6 +7,8 @@ import type { History } from '../deployments/history.js';
 import type { Views } from '../deployments/view.js';
 import type { Leases } from '../deployments/leases.js';
 import type { Environments } from '../environments/environments.js';
+import type { OwnTokens } from '../access/own-tokens.js';
+import type { TokenProvider } from '../access/principal.js';
 import type { AgentAccounts } from '../machines/accounts.js';
 import type { Joins } from '../machines/joins.js';
 import type { EndParts } from '../mailboxes/end-parts.js';
@@ -22,6 +24,9 @@ import type { WatchHub } from '../watch/hub.js';
 export interface ApiServices {
   readonly context: Context;
   readonly secrets: Secrets;
+  /** Checks the token of every request. */
+  readonly tokens: TokenProvider;
+  readonly ownTokens: OwnTokens;
   readonly history: History;
   readonly environments: Environments;
   readonly catalog: Catalog;

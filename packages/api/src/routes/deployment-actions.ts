@@ -2,6 +2,8 @@ import { Type } from 'typebox';
 import type { FastifyInstance } from 'fastify';
 import { cancelDeployment, graceMsDefault } from '../deployments/cancel.js';
 import { resumeDeployment } from '../deployments/resume.js';
+import { visiblePackages } from '../environments/resolve.js';
+import { Refusal } from '../errors.js';
 import type { ApiServices } from './api-services.js';
 import { findDeployment } from './deployments.js';
 import { answer, list, params, text } from './schemas.js';
@@ -62,8 +64,24 @@ export function deploymentActionRoutes(app: FastifyInstance, services: ApiServic
       },
     },
     async (request) => {
+      await refuseForeignPackages(services, request.params.d, Object.values(request.body?.packages ?? {}));
       await resumeDeployment(services, { deploymentId: request.params.d, packages: request.body?.packages ?? {} });
       return services.views.deployment(await findDeployment(services, request.params.d));
     },
   );
+}
+
+/** A package of another tenant is none, unless it is public. @throws Refusal unknown_package. */
+async function refuseForeignPackages(
+  services: ApiServices,
+  deploymentId: string,
+  packageIds: readonly string[],
+): Promise<void> {
+  if (packageIds.length === 0) return;
+  const { store, owners } = services.context;
+  const { environment_id: environmentId } = await findDeployment(services, deploymentId);
+  const rows = await store.db.selectFrom('packages').selectAll().where('id', 'in', packageIds).execute();
+  const isVisible = visiblePackages(owners, environmentId);
+  const foreign = rows.find((row) => !isVisible(row));
+  if (foreign !== undefined) throw new Refusal('unknown_package', `no package ${foreign.id} that can be deployed`);
 }

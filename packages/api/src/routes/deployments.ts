@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply } from 'fastify';
 import { deploymentColumns, deploymentRow } from '../deployments/rows.js';
 import type { DeploymentRow } from '../database/tables.js';
 import type { DeploymentEvent } from '@torcello/contracts';
+import { principalOf, visibleEnvironments } from '../access/guard.js';
 import { Refusal } from '../errors.js';
 import { readOutputs } from '../inbox/read-outputs.js';
 import { apiLimits } from '../limits.js';
@@ -116,10 +117,12 @@ function muranoRoutes(app: FastifyInstance, services: ApiServices): void {
   app.get(
     '/v1/deployments',
     { config: muranoConfig, schema: { summary: 'Deployments of all environments', tags, response: answers } },
-    async () => {
+    async (request) => {
+      const environmentIds = await visibleEnvironments(services.context, principalOf(request));
       const rows = await db
         .selectFrom('deployments')
         .select(deploymentColumns)
+        .$if(environmentIds !== undefined, (query) => query.where('environment_id', 'in', environmentIds ?? []))
         .orderBy('accepted_at', 'desc')
         .limit(listedMax)
         .execute();

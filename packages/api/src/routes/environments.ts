@@ -1,6 +1,10 @@
 import { Type } from 'typebox';
 import type { FastifyInstance } from 'fastify';
+import { principalOf } from '../access/guard.js';
+import type { Owners } from '../access/owners.js';
+import type { Principal } from '../access/principal.js';
 import type { EnvironmentRow } from '../database/tables.js';
+import { Refusal } from '../errors.js';
 import { parseServices } from '../environments/services.js';
 import type { ServiceObject } from '../environments/services.js';
 import type { ApiServices } from './api-services.js';
@@ -16,26 +20,8 @@ type Params = { Params: { e: string } };
 
 export function environmentRoutes(app: FastifyInstance, services: ApiServices): void {
   const { environments } = services;
+  listRoute(app, services);
   changeRoutes(app, services);
-
-  app.get(
-    '/v1/environments',
-    {
-      config,
-      schema: { summary: 'All environments', tags, response: { 200: answer('List', { environments: list }) } },
-    },
-    async () => {
-      const rows = await services.context.store.db
-        .selectFrom('environments')
-        .selectAll()
-        .orderBy('created_at')
-        .orderBy('id')
-        .execute();
-      const views = [];
-      for (const row of rows) views.push({ ...viewEnvironment(row), status: await environments.status(row) });
-      return { environments: views };
-    },
-  );
 
   app.get<Params>(
     '/v1/environments/:e',
@@ -53,7 +39,7 @@ export function environmentRoutes(app: FastifyInstance, services: ApiServices): 
       const row = await environments.find(request.params.e);
       const status = await environments.status(row);
       return {
-        ...viewEnvironment(row),
+        ...viewEnvironment(row, services.context.owners),
         status,
         acquired_by: await acquiredBy(services, row),
         services: await servicesOf(services, row, { session: headerOf(request.headers), status }),
@@ -82,6 +68,36 @@ export function environmentRoutes(app: FastifyInstance, services: ApiServices): 
   );
 }
 
+function listRoute(app: FastifyInstance, services: ApiServices): void {
+  const { environments } = services;
+  app.get<{ Querystring: TenantQuery }>(
+    '/v1/environments',
+    {
+      config,
+      schema: {
+        summary: 'All environments',
+        tags,
+        querystring: tenantQuery,
+        response: { 200: answer('List', { environments: list }) },
+      },
+    },
+    async (request) => {
+      const isShown = shownEnvironments(services.context.owners, request.query, principalOf(request));
+      const all = await services.context.store.db
+        .selectFrom('environments')
+        .selectAll()
+        .orderBy('created_at')
+        .orderBy('id')
+        .execute();
+      const rows = all.filter(({ id }) => isShown(id));
+      const views = [];
+      for (const row of rows)
+        views.push({ ...viewEnvironment(row, services.context.owners), status: await environments.status(row) });
+      return { environments: views };
+    },
+  );
+}
+
 function changeRoutes(app: FastifyInstance, services: ApiServices): void {
   const { environments } = services;
 
@@ -89,8 +105,8 @@ function changeRoutes(app: FastifyInstance, services: ApiServices): void {
     '/v1/environments',
     { config, schema: { summary: 'Make an environment', tags, body, response: { 200: environment } } },
     async (request) => {
-      const row = await environments.create(request.body.name);
-      return { ...viewEnvironment(row), services: [], status: 'ready', acquired_by: null };
+      const row = await environments.create(request.body.name, principalOf(request));
+      return { ...viewEnvironment(row, services.context.owners), services: [], status: 'ready', acquired_by: null };
     },
   );
 
@@ -102,7 +118,7 @@ function changeRoutes(app: FastifyInstance, services: ApiServices): void {
     },
     async (request) => {
       const row = await environments.rename(request.params.e, request.body.name);
-      return { ...viewEnvironment(row), status: await environments.status(row) };
+      return { ...viewEnvironment(row, services.context.owners), status: await environments.status(row) };
     },
   );
 
@@ -129,6 +145,28 @@ function changeRoutes(app: FastifyInstance, services: ApiServices): void {
       return reply.code(200).send();
     },
   );
+}
+
+/** Murano's `all_tenants` and `tenant`; without them an administrator sees everything, others what is theirs. */
+interface TenantQuery {
+  readonly all_tenants?: string;
+  readonly tenant?: string;
+}
+const tenantQuery = Type.Object(
+  { all_tenants: Type.Optional(Type.String()), tenant: Type.Optional(Type.String({ maxLength: 255 })) },
+  { additionalProperties: true },
+);
+
+/** @throws Refusal forbidden for other tenants' environments without the right to see them. */
+function shownEnvironments(owners: Owners, query: TenantQuery, principal: Principal): (id: string) => boolean {
+  const { all_tenants: all, tenant } = query;
+  const wantsAll = /^(true|1|yes)$/i.test(all ?? '');
+  const isForeign = wantsAll || (tenant !== undefined && tenant !== principal.tenantId);
+  if (isForeign && !principal.isAdmin)
+    throw new Refusal('forbidden', 'only administrators see the environments of other tenants');
+  if (tenant !== undefined) return (id) => owners.tenantOf(id) === tenant;
+  if (wantsAll || (all === undefined && principal.isAdmin)) return () => true;
+  return (id) => owners.tenantOf(id) === principal.tenantId;
 }
 
 /** The session named in the headers. */

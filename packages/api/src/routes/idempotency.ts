@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { principalOf } from '../access/guard.js';
+import { homeTenant } from '../access/principal.js';
 import { Refusal } from '../errors.js';
 import type { ApiServices } from './api-services.js';
 
@@ -26,7 +28,10 @@ export function rememberAnswers(app: FastifyInstance, services: ApiServices): vo
     if (key === undefined || !isWrite || request.routeOptions.config.isOpen === true) return undefined;
     if (typeof key !== 'string' || !keyPattern.test(key))
       throw new Refusal('invalid_request', 'Idempotency-Key takes 1 to 128 visible characters');
-    return answerAgain(services, { request, reply, key });
+    // A key is the tenant's own: the answer to one is nobody else's.
+    const { tenantId } = principalOf(request);
+    const ownKey = tenantId === homeTenant ? key : `${tenantId} ${key}`;
+    return answerAgain(services, { request, reply, key: ownKey });
   });
   app.addHook('onSend', async (request, reply, payload) => {
     if (request.firstOfKey !== undefined) await remember(services, { request, reply, payload });

@@ -1,5 +1,6 @@
 import { Type } from 'typebox';
 import type { FastifyInstance } from 'fastify';
+import { principalOf, visibleMailboxes } from '../access/guard.js';
 import { apiLimits } from '../limits.js';
 import { deleteMailbox } from '../mailboxes/delete-mailbox.js';
 import { askBroker, endedLetters, waitingLetters } from '../mailboxes/letters-view.js';
@@ -89,8 +90,9 @@ function listRoute(app: FastifyInstance, services: ApiServices): void {
     async (request) => {
       const limit = Math.min(max, Number(request.query.limit ?? max));
       const { environment, marker: after = '' } = request.query;
-      const mailboxes = await listMailboxes(viewParts(services), { environment, after, limit });
-      const next = mailboxes.length === limit ? mailboxes.at(-1)?.name : undefined;
+      const page = await listMailboxes(viewParts(services), { environment, after, limit });
+      const mailboxes = await visibleMailboxes(services.context, page, principalOf(request));
+      const next = page.length === limit ? page.at(-1)?.name : undefined;
       return { mailboxes, ...(next === undefined ? {} : { next }) };
     },
   );

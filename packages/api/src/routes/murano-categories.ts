@@ -1,6 +1,9 @@
 import { Type } from 'typebox';
 import type { FastifyInstance } from 'fastify';
 import { hexId } from '@torcello/platform';
+import { principalOf } from '../access/guard.js';
+import type { Principal } from '../access/principal.js';
+import type { Context } from '../context.js';
 import type { MuranoDocumentRow, MuranoDocuments } from '../database/murano-documents.js';
 import { Refusal } from '../errors.js';
 import { muranoTime } from '../times.js';
@@ -62,9 +65,7 @@ export function muranoCategoryRoutes(app: FastifyInstance, services: ApiServices
     },
     async (request) => {
       const row = await find(documents, request.params.c);
-      const ids = await members(documents, row);
-      const rows = await services.context.store.db.selectFrom('packages').selectAll().execute();
-      const packages = rows.filter((one) => ids.includes(one.id)).map(viewPackage);
+      const packages = await packagesIn(services.context, await members(documents, row), principalOf(request));
       return { ...view(row), package_count: packages.length, packages };
     },
   );
@@ -99,4 +100,15 @@ async function members(documents: MuranoDocuments, category: MuranoDocumentRow):
 
 function view(row: MuranoDocumentRow): Readonly<Record<string, unknown>> {
   return { id: row.id, name: row.name, created: muranoTime(row.created_at), updated: muranoTime(row.updated_at) };
+}
+
+/** Those that somebody may see. */
+async function packagesIn(
+  { store, owners }: Context,
+  ids: readonly string[],
+  principal: Principal,
+): Promise<readonly unknown[]> {
+  const rows = await store.db.selectFrom('packages').selectAll().execute();
+  const visible = rows.filter((one) => one.is_public === 1 || owners.isVisible(one.id, principal));
+  return visible.filter((one) => ids.includes(one.id)).map((one) => viewPackage(one, owners));
 }

@@ -1,3 +1,4 @@
+import type { Owners } from '../access/owners.js';
 import type { MuranoDocuments } from '../database/murano-documents.js';
 import type { PackageRow } from '../database/tables.js';
 import { Refusal } from '../errors.js';
@@ -31,9 +32,13 @@ export async function putCategories(
   );
 }
 
-export async function viewWithCategories(documents: MuranoDocuments, row: PackageRow): Promise<unknown> {
+export async function viewWithCategories(
+  documents: MuranoDocuments,
+  row: PackageRow,
+  owners: Owners,
+): Promise<unknown> {
   const categories = (await categoriesByPackage(documents)).get(row.id) ?? [];
-  return { ...viewPackage(row), categories };
+  return { ...viewPackage(row, owners), categories };
 }
 
 /** A list of texts from outside. @throws Refusal invalid_request. */

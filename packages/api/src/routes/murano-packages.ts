@@ -47,7 +47,7 @@ export function muranoPackageRoutes(app: FastifyInstance, services: ApiServices,
         .set({ ...columns, tags: JSON.stringify(after.tags), updated_at: context.clock.now() })
         .where('id', '=', row.id)
         .execute();
-      return viewWithCategories(documents, await catalog.find(row.id));
+      return viewWithCategories(documents, await catalog.find(row.id), context.owners);
     },
   );
 

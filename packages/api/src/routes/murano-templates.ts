@@ -1,14 +1,17 @@
 import { Type } from 'typebox';
 import type { FastifyInstance } from 'fastify';
 import { hexId } from '@torcello/platform';
+import { principalOf } from '../access/guard.js';
+import type { Owners } from '../access/owners.js';
+import type { Principal } from '../access/principal.js';
 import type { MuranoDocumentRow, MuranoDocuments } from '../database/murano-documents.js';
+import type { Work } from '../database/store.js';
 import { appendAt, partAt, replaceAt } from '../environments/model-path.js';
 import { readService, readServices } from '../environments/services.js';
 import type { ServiceObject } from '../environments/services.js';
 import { Refusal } from '../errors.js';
 import { muranoTime } from '../times.js';
 import type { ApiServices } from './api-services.js';
-import { tenantId } from './murano-views.js';
 import { answer, empty, id, list, params, text } from './schemas.js';
 
 const tags = ['templates'];
@@ -35,9 +38,12 @@ export function muranoTemplateRoutes(app: FastifyInstance, services: ApiServices
     { config, schema: { summary: 'All templates', tags, response: { 200: answer('List', { templates: list }) } } },
     async (request) => {
       const wanted = request.query.is_public?.toLowerCase();
-      const rows = await documents.all('template');
+      const { owners } = services.context;
+      const principal = principalOf(request);
+      const all = await documents.all('template');
+      const rows = all.filter((row) => owners.isVisible(row.id, principal) || bodyOf(row).is_public);
       const fitting = rows.filter((row) => wanted === undefined || String(bodyOf(row).is_public) === wanted);
-      return { templates: fitting.map(view) };
+      return { templates: fitting.map((row) => view(row, owners)) };
     },
   );
 
@@ -51,7 +57,7 @@ export function muranoTemplateRoutes(app: FastifyInstance, services: ApiServices
       const { name, is_public: isPublic = false, description_text: description = '' } = request.body;
       const staged = readServices(request.body['services'] ?? [], services.context.random);
       const body = { is_public: isPublic === true, description_text: String(description), services: staged };
-      return viewWhole(await templates.make(name, body));
+      return templates.whole(await templates.make(name, body, principalOf(request)));
     },
   );
 }
@@ -60,13 +66,13 @@ function oneTemplateRoutes(app: FastifyInstance, templates: Templates): void {
   const schema = { tags, params: params('t'), response: { 200: template } };
 
   app.get<Params>('/v1/templates/:t', { config, schema: { ...schema, summary: 'One template' } }, async (request) =>
-    viewWhole(await templates.find(request.params.t)),
+    templates.whole(await templates.find(request.params.t)),
   );
 
   app.put<Params & { Body: Readonly<Record<string, unknown>> }>(
     '/v1/templates/:t',
     { config, schema: { ...schema, summary: 'Rename a template', body: Type.Object({}) } },
-    async (request) => viewWhole(await templates.rename(request.params.t, request.body['name'])),
+    async (request) => templates.whole(await templates.rename(request.params.t, request.body['name'])),
   );
 
   app.delete<Params>(
@@ -89,7 +95,7 @@ function useRoutes(app: FastifyInstance, services: ApiServices, templates: Templ
     { config, schema: { ...schema, summary: 'Make an environment of a template', response: { 200: answer('Ids') } } },
     async (request) => {
       const { services: kept } = bodyOf(await templates.find(request.params.t));
-      const environment = await environments.create(request.body['name']);
+      const environment = await environments.create(request.body['name'], principalOf(request));
       try {
         const session = await environments.configure(environment.id);
         // Ids are the environment's own: a template may be used twice.
@@ -109,7 +115,9 @@ function useRoutes(app: FastifyInstance, services: ApiServices, templates: Templ
     async (request) => {
       const body = bodyOf(await templates.find(request.params.t));
       if (!body.is_public) throw new Refusal('session_invalid', 'only public templates can be cloned');
-      return viewWhole(await templates.make(request.body['name'], { ...body, is_public: false }));
+      return templates.whole(
+        await templates.make(request.body['name'], { ...body, is_public: false }, principalOf(request)),
+      );
     },
   );
 }
@@ -195,18 +203,32 @@ class Templates {
   }
 
   /** @throws Refusal invalid_request, name_taken. */
-  async make(name: unknown, body: TemplateBody): Promise<MuranoDocumentRow> {
-    const { random, clock } = this.#services.context;
+  async make(name: unknown, body: TemplateBody, principal: Principal): Promise<MuranoDocumentRow> {
+    const { random, clock, owners } = this.#services.context;
     const [newId, now] = [hexId(random), clock.now()];
-    return this.#put(newId, (all) => {
-      const checked = freeName(name, all, newId);
+    return this.#put(newId, async (all, work) => {
+      const checked = freeName(name, this.#ofTenant(all, principal.tenantId), newId);
+      await owners.note(work, newId, principal);
       const document = JSON.stringify(body);
       return { kind: 'template', id: newId, name: checked, body: document, created_at: now, updated_at: now };
     });
   }
 
   async rename(templateId: string, name: unknown): Promise<MuranoDocumentRow> {
-    return this.#put(templateId, (all) => ({ ...known(all, templateId), name: freeName(name, all, templateId) }));
+    const tenantId = this.#services.context.owners.tenantOf(templateId);
+    return this.#put(templateId, (all) => ({
+      ...known(all, templateId),
+      name: freeName(name, this.#ofTenant(all, tenantId), templateId),
+    }));
+  }
+
+  /** A template with its applications, as Murano shows it. */
+  whole(row: MuranoDocumentRow): Readonly<Record<string, unknown>> {
+    return { ...view(row, this.#services.context.owners), services: bodyOf(row).services };
+  }
+
+  #ofTenant(all: readonly MuranoDocumentRow[], tenantId: string): readonly MuranoDocumentRow[] {
+    return all.filter((row) => this.#services.context.owners.tenantOf(row.id) === tenantId);
   }
 
   /** Changes the applications; answers them. */
@@ -233,12 +255,13 @@ class Templates {
 
   async #put(
     templateId: string,
-    change: (all: readonly MuranoDocumentRow[]) => MuranoDocumentRow,
+    change: (all: readonly MuranoDocumentRow[], work: Work) => MuranoDocumentRow | Promise<MuranoDocumentRow>,
   ): Promise<MuranoDocumentRow> {
     const now = this.#services.context.clock.now();
-    const row = await this.#documents.change('template', templateId, (all) =>
-      Promise.resolve({ ...change(all), updated_at: now }),
-    );
+    const row = await this.#documents.change('template', templateId, async (all, work) => ({
+      ...(await change(all, work)),
+      updated_at: now,
+    }));
     if (row === undefined) throw new Refusal('not_found', `no template ${templateId}`);
     return row;
   }
@@ -263,20 +286,16 @@ function bodyOf(row: MuranoDocumentRow): TemplateBody {
   return JSON.parse(row.body) as TemplateBody;
 }
 
-function view(row: MuranoDocumentRow): Readonly<Record<string, unknown>> {
+function view(row: MuranoDocumentRow, owners: Owners): Readonly<Record<string, unknown>> {
   const { is_public: isPublic, description_text: description } = bodyOf(row);
   return {
     id: row.id,
     name: row.name,
-    tenant_id: tenantId,
+    tenant_id: owners.tenantOf(row.id),
     version: 0,
     is_public: isPublic,
     description_text: description,
     created: muranoTime(row.created_at),
     updated: muranoTime(row.updated_at),
   };
-}
-
-function viewWhole(row: MuranoDocumentRow): Readonly<Record<string, unknown>> {
-  return { ...view(row), services: bodyOf(row).services };
 }

@@ -1,17 +1,15 @@
+import type { Owners } from '../access/owners.js';
 import type { DeploymentRow, EnvironmentRow, PackageRow, SessionRow } from '../database/tables.js';
 import { muranoTime } from '../times.js';
-
-/** The one tenant and user that there are until roles come. */
-export const tenantId = 'torcello';
 
 type Json = Readonly<Record<string, unknown>>;
 
 /** Rows in Murano's shapes (Murano section 2). */
-export function viewEnvironment(row: EnvironmentRow): Json {
+export function viewEnvironment(row: EnvironmentRow, owners: Owners): Json {
   return {
     id: row.id,
     name: row.name,
-    tenant_id: tenantId,
+    tenant_id: owners.tenantOf(row.id),
     version: row.version,
     description_text: row.description,
     created: muranoTime(row.created_at),
@@ -57,7 +55,7 @@ export function viewMuranoDeployment(row: DeploymentRow): Json {
   };
 }
 
-export function viewPackage(row: PackageRow): Json {
+export function viewPackage(row: PackageRow, owners: Owners): Json {
   return {
     id: row.id,
     name: row.name,
@@ -73,7 +71,7 @@ export function viewPackage(row: PackageRow): Json {
     enabled: row.is_enabled === 1,
     class_definitions: JSON.parse(row.classes) as unknown,
     supplier: {},
-    owner_id: tenantId,
+    owner_id: owners.tenantOf(row.id),
     digest: row.digest,
     size: row.size,
     created: muranoTime(row.created_at),

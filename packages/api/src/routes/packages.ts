@@ -2,7 +2,10 @@ import { limits } from '@torcello/contracts';
 import { Type } from 'typebox';
 import fastifyMultipart from '@fastify/multipart';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { principalOf } from '../access/guard.js';
+import type { Principal } from '../access/principal.js';
 import { MuranoDocuments } from '../database/murano-documents.js';
+import type { PackageRow } from '../database/tables.js';
 import { isObject } from '../environments/services.js';
 import { Refusal } from '../errors.js';
 import type { ApiServices } from './api-services.js';
@@ -45,7 +48,7 @@ export function packageRoutes(app: FastifyInstance, services: ApiServices): void
         response: { 200: answer('Page', { packages: list }) },
       },
     },
-    async (request) => page(services, documents, request.query),
+    async (request) => page(services, documents, { query: request.query, principal: principalOf(request) }),
   );
 
   app.post(
@@ -64,14 +67,14 @@ export function packageRoutes(app: FastifyInstance, services: ApiServices): void
       const { archive, metadata } = await archiveOf(request);
       const categories = readTexts(metadata?.['categories'] ?? [], 'categories');
       await checkCategories(documents, categories);
-      const { row, isNew } = await catalog.import(archive);
-      if (metadata === undefined) return viewPackage(row);
+      const { row, isNew } = await catalog.import(archive, principalOf(request));
+      if (metadata === undefined) return viewPackage(row, context.owners);
       // Who says something of a package wants it to be a new one: Murano's client asks what to do then.
       if (!isNew) throw new Refusal('package_exists', `${row.full_name} ${row.version} is there already`);
       await putCategories(documents, context, { packageId: row.id, categories });
       if (metadata['is_public'] === true)
         await context.store.db.updateTable('packages').set({ is_public: 1 }).where('id', '=', row.id).execute();
-      return viewWithCategories(documents, await catalog.find(row.id));
+      return viewWithCategories(documents, await catalog.find(row.id), context.owners);
     },
   );
 }
@@ -86,7 +89,7 @@ function packageRoutesById(app: FastifyInstance, services: ApiServices, document
     async (request) => {
       const row = await catalog.find(request.params.p);
       return {
-        ...viewPackage(row),
+        ...viewPackage(row, services.context.owners),
         categories: (await categoriesByPackage(documents)).get(row.id) ?? [],
         ...(row.definition === null ? {} : { definition: JSON.parse(row.definition) as unknown }),
       };
@@ -179,7 +182,7 @@ async function checkFilesToken(services: ApiServices, request: FastifyRequest<Pa
 async function page(
   services: ApiServices,
   documents: MuranoDocuments,
-  query: PackageQuery,
+  asked: { readonly query: PackageQuery; readonly principal: Principal },
 ): Promise<{ readonly packages: readonly unknown[]; readonly next_marker?: string }> {
   const all = await services.context.store.db
     .selectFrom('packages')
@@ -188,8 +191,14 @@ async function page(
     .orderBy('version')
     .orderBy('id')
     .execute();
+  const { owners } = services.context;
+  const { query, principal } = asked;
+  const isOwn = (row: PackageRow): boolean => owners.tenantOf(row.id) === principal.tenantId;
+  // Murano's client asks with owned=True for its own alone.
+  const isOwnedOnly = /^(true|1)$/i.test(String(query['owned'] ?? ''));
+  const visible = all.filter((row) => isOwn(row) || (!isOwnedOnly && (principal.isAdmin || row.is_public === 1)));
   const categories = await categoriesByPackage(documents);
-  const { rows, nextMarker } = pageOf(all, query, categories);
-  const packages = rows.map((row) => ({ ...viewPackage(row), categories: categories.get(row.id) ?? [] }));
+  const { rows, nextMarker } = pageOf(visible, query, categories);
+  const packages = rows.map((row) => ({ ...viewPackage(row, owners), categories: categories.get(row.id) ?? [] }));
   return { packages, ...(nextMarker === undefined ? {} : { next_marker: nextMarker }) };
 }

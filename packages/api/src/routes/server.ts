@@ -2,6 +2,7 @@ import fastifySwagger from '@fastify/swagger';
 import fastify from 'fastify';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { hexId } from '@torcello/platform';
+import { guard } from '../access/guard.js';
 import { Refusal, refusals } from '../errors.js';
 import type { RefusalCode } from '../errors.js';
 import { apiLimits } from '../limits.js';
@@ -26,6 +27,7 @@ import { serviceRoutes } from './services.js';
 import { sessionRoutes } from './sessions.js';
 import { whyRoutes } from './why.js';
 import { tokenOf } from './token.js';
+import { tokenRoutes } from './tokens.js';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -54,9 +56,9 @@ export async function createServer(services: ApiServices): Promise<FastifyInstan
   app.setSerializerCompiler(() => (answer) => JSON.stringify(answer));
   await describe(app);
   readBodies(app);
-  app.addHook('onRequest', (request, reply, done) => {
+  app.addHook('onRequest', async (request, reply) => {
     reply.header('x-openstack-request-id', request.id);
-    done(authorize(services, request));
+    await authorize(services, request);
   });
   await forgetUnanswered(services);
   rememberAnswers(app, services);
@@ -82,6 +84,7 @@ function registerAll(app: FastifyInstance, services: ApiServices): void {
   packageRoutes(app, services);
   muranoRoutes(app, services);
   machineRoutes(app, services);
+  tokenRoutes(app, services);
   mailboxRoutes(app, services);
   deadLetterRoutes(app, services);
   muranoMachineRoutes(app, services);
@@ -125,20 +128,23 @@ function readBodies(app: FastifyInstance): void {
   });
 }
 
-/** Undefined when the request may pass. */
-function authorize(services: ApiServices, request: FastifyRequest): Refusal | undefined {
+/** @throws Refusal unauthorized, not_ready; not_found, forbidden for what is another tenant's. */
+async function authorize(services: ApiServices, request: FastifyRequest): Promise<void> {
   const { isOpen = false, takesFilesToken = false } = request.routeOptions.config;
-  if (isOpen) return undefined;
+  if (isOpen) return;
   const token = tokenOf(request);
   if (token === undefined)
-    return new Refusal('unauthorized', 'no token; send it as X-Auth-Token or Authorization: Bearer', {
+    throw new Refusal('unauthorized', 'no token; send it as X-Auth-Token or Authorization: Bearer', {
       cure: 'the token is in admin-token in the data folder',
     });
-  if (services.secrets.isAdmin(token)) return undefined;
-  if (takesFilesToken && services.secrets.deploymentOfFilesToken(token) !== undefined) return undefined;
-  return new Refusal('unauthorized', 'the token is not valid', {
-    cure: 'the token is in admin-token in the data folder',
-  });
+  if (takesFilesToken && services.secrets.deploymentOfFilesToken(token) !== undefined) return;
+  const principal = await services.tokens.check(token);
+  if (principal === undefined)
+    throw new Refusal('unauthorized', 'the token is not valid', {
+      cure: 'the token is in admin-token in the data folder',
+    });
+  request.principal = principal;
+  await guard(services.context, request, principal);
 }
 
 function answerError(

@@ -5,6 +5,7 @@ export type ApiLimitName =
   | 'requestHeadersBytesMax'
   | 'environmentNameCharsMax'
   | 'outboxRowsMax'
+  | 'deploymentsUnclaimedMax'
   | 'relayParallelMax'
   | 'hintsPerSweepMax'
   | 'deploymentsCachedMax'
@@ -34,6 +35,11 @@ export const apiLimits: Readonly<Record<ApiLimitName, Limit>> = {
     value: 20_000,
     unit: 'letters',
     bounds: 'letters that wait for the broker before deployments are refused',
+  },
+  deploymentsUnclaimedMax: {
+    value: 20_000,
+    unit: 'deployments',
+    bounds: 'deployments that nobody has worked on yet, before more are refused',
   },
   relayParallelMax: { value: 100, unit: 'letters', bounds: 'letters handed to the broker and not yet confirmed' },
   hintsPerSweepMax: { value: 200, unit: 'hints', bounds: 'hints of one sweep' },

@@ -10,6 +10,7 @@ import type {
   QueryCompiler,
   QueryResult,
 } from 'kysely';
+import { HeldConnection } from './held-connection.js';
 
 /** What this dialect needs of a SQLite library: the interface of `node:sqlite`. */
 export interface SqliteDatabase {
@@ -34,24 +35,33 @@ const statementsMax = 300;
  * Kysely over one SQLite connection. Statements run synchronously; a queue gives the connection to one transaction (or
  * single query) at a time, and a transaction takes the write lock at once, so that none fails half-way for want of it.
  */
-export function sqliteDialect(database: SqliteDatabase): Dialect {
+export function sqliteDialect(database: SqliteDatabase, held: HeldConnection = new HeldConnection()): Dialect {
   return {
     createAdapter: (): DialectAdapter => new SqliteAdapter(),
-    createDriver: (): Driver => new SqliteDriver(database),
+    createDriver: (): Driver => new SqliteDriver(database, held),
     // oxlint-disable-next-line typescript/no-explicit-any -- Kysely's own signature
     createIntrospector: (kysely: Kysely<any>): DatabaseIntrospector => new SqliteIntrospector(kysely),
     createQueryCompiler: (): QueryCompiler => new SqliteQueryCompiler(),
   };
 }
 
+interface Queue {
+  last: Promise<void>;
+}
+
 class SqliteDriver implements Driver {
   readonly #database: SqliteDatabase;
+  readonly #held: HeldConnection;
   readonly #connection: SqliteConnection;
-  #last: Promise<void> = Promise.resolve();
-  #release: () => void = () => undefined;
+  readonly #queue: Queue = { last: Promise.resolve() };
+  readonly #releases: (() => void)[] = [];
+  /** Savepoints that are open, in the order in which they were made. */
+  readonly #savepoints: string[] = [];
+  #made = 0;
 
-  constructor(database: SqliteDatabase) {
+  constructor(database: SqliteDatabase, held: HeldConnection) {
     this.#database = database;
+    this.#held = held;
     this.#connection = new SqliteConnection(database);
   }
 
@@ -60,28 +70,35 @@ class SqliteDriver implements Driver {
   }
 
   async acquireConnection(): Promise<DatabaseConnection> {
-    const before = this.#last;
+    const queue = this.#held.current ?? this.#queue;
+    const before = queue.last;
     let release: () => void = () => undefined;
-    this.#last = new Promise((resolve) => (release = resolve));
+    queue.last = new Promise<void>((resolve) => (release = resolve));
     await before;
-    this.#release = release;
+    this.#releases.push(release);
     return this.#connection;
   }
 
   async beginTransaction(): Promise<void> {
-    this.#database.exec('begin immediate');
+    if (this.#held.current === undefined) return this.#database.exec('begin immediate');
+    const name = `inner_${(this.#made += 1)}`;
+    this.#database.exec(`savepoint ${name}`);
+    this.#savepoints.push(name);
   }
 
   async commitTransaction(): Promise<void> {
-    this.#database.exec('commit');
+    const name = this.#savepoints.pop();
+    this.#database.exec(name === undefined ? 'commit' : `release ${name}`);
   }
 
   async rollbackTransaction(): Promise<void> {
-    this.#database.exec('rollback');
+    const name = this.#savepoints.pop();
+    this.#database.exec(name === undefined ? 'rollback' : `rollback to ${name}; release ${name}`);
   }
 
+  /** Who is inside gives back before who is outside. */
   async releaseConnection(): Promise<void> {
-    this.#release();
+    this.#releases.pop()?.();
   }
 
   async destroy(): Promise<void> {

@@ -3,6 +3,8 @@ import { createRequire } from 'node:module';
 import { Kysely, Migrator } from 'kysely';
 import type { Transaction } from 'kysely';
 import { StartError } from '../errors.js';
+import { HeldConnection } from './held-connection.js';
+import type { Held } from './held-connection.js';
 import { migrations } from './migrations.js';
 import { sqliteDialect } from './sqlite-dialect.js';
 import type { SqliteDatabase } from './sqlite-dialect.js';
@@ -21,10 +23,12 @@ export interface Work {
 export class Store {
   readonly db: Db;
   readonly #copyTo: (file: string) => Promise<void>;
+  readonly #held: HeldConnection;
 
-  constructor(db: Db, copyTo: (file: string) => Promise<void>) {
+  constructor(db: Db, parts: { readonly copyTo: OpenDatabase['copyTo']; readonly held: HeldConnection }) {
     this.db = db;
-    this.#copyTo = copyTo;
+    this.#copyTo = parts.copyTo;
+    this.#held = parts.held;
   }
 
   /** Writes everything that is committed into a new file, as it is at one instant; others go on writing meanwhile. */
@@ -34,11 +38,24 @@ export class Store {
 
   /** Runs `work` in one transaction that takes the write lock at once. A throw leaves nothing behind. */
   async write<Answer>(work: (work: Work) => Promise<Answer>): Promise<Answer> {
+    const outer = this.#held.current;
     const actions: (() => void)[] = [];
     const answer = await this.db
       .transaction()
       .execute((db) => work({ db, afterCommit: (action) => actions.push(action) }));
-    for (const action of actions) action();
+    if (outer === undefined) for (const action of actions) action();
+    else outer.actions.push(...actions);
+    return answer;
+  }
+
+  /**
+   * Runs `work` so that everything it reads and writes, by whatever way, is one transaction: a `write` inside is a part of it.
+   * Nobody else reads or writes meanwhile, so it must not wait for the world outside.
+   */
+  async whole<Answer>(work: () => Promise<Answer>): Promise<Answer> {
+    const held: Held = { actions: [], last: Promise.resolve(), isOver: false };
+    const answer = await this.db.transaction().execute(() => this.#held.inside(held, work));
+    for (const action of held.actions) action();
     return answer;
   }
 
@@ -66,14 +83,15 @@ export async function openStoreOn(
   name: string,
   copyTo: OpenDatabase['copyTo'] = async (to) => void database.prepare('vacuum into ?').run(to),
 ): Promise<Store> {
-  const db: Db = new Kysely<Tables>({ dialect: sqliteDialect(database) });
+  const held = new HeldConnection();
+  const db: Db = new Kysely<Tables>({ dialect: sqliteDialect(database, held) });
   try {
     await migrate(db, name);
   } catch (error) {
     await db.destroy();
     throw error;
   }
-  return new Store(db, copyTo);
+  return new Store(db, { copyTo, held });
 }
 
 interface OpenDatabase {

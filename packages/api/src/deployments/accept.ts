@@ -9,11 +9,11 @@ import type { DeploymentRow, EnvironmentRow } from '../database/tables.js';
 import { resolveServices, visiblePackages } from '../environments/resolve.js';
 import type { ServiceObject } from '../environments/services.js';
 import { Refusal } from '../errors.js';
-import { apiLimits } from '../limits.js';
 import type { Presence } from '../machines/presence.js';
 import type { History } from './history.js';
 import type { StoredModel } from './model.js';
 import type { DeployOptions } from './order.js';
+import { refuseOverload } from './overload.js';
 import { supersede } from './supersede.js';
 import { checkMachines, makeStages } from './stages.js';
 import { deploymentColumns } from './rows.js';
@@ -104,17 +104,6 @@ async function refuseWhileBusy(
   if (running === undefined) return rows;
   throw new Refusal('environment_busy', `deployment ${running.id} of ${environment.name} is not finished`, {
     cure: `torcello why ${running.id}`,
-  });
-}
-
-async function refuseOverload(db: Db): Promise<void> {
-  const { count } = await db
-    .selectFrom('outbox')
-    .select((column) => column.fn.countAll<number>().as('count'))
-    .executeTakeFirstOrThrow();
-  if (Number(count) < apiLimits.outboxRowsMax.value) return;
-  throw new Refusal('overloaded', `${count} letters wait for the broker`, {
-    cure: 'see whether the broker is up: GET /healthz',
   });
 }
 

@@ -11,12 +11,13 @@ import { loadEvents } from './folded.js';
 import type { FoldedDeployments } from './folded.js';
 import type { History } from './history.js';
 import type { StoredModel } from './model.js';
+import { refuseOverload } from './overload.js';
 import { deploymentRow, loadModel } from './rows.js';
 
 /**
  * Gives the failed and the never started machines of an ended deployment another attempt, from the step that failed.
  * `packages` names, by service, a corrected package: another version of the same one with the same stages.
- * @throws Refusal not_found, not_resumable, environment_busy, unknown_package, invalid_property.
+ * @throws Refusal not_found, not_resumable, overloaded, environment_busy, unknown_package, invalid_property.
  */
 export async function resumeDeployment(
   parts: { readonly context: Context; readonly history: History; readonly folded: FoldedDeployments },
@@ -27,6 +28,7 @@ export async function resumeDeployment(
     const row = await deploymentRow(work.db, order.deploymentId);
     if (row === undefined) throw new Refusal('not_found', `no deployment ${order.deploymentId}`);
     await refuseUnfit(work.db, row);
+    await refuseOverload(work.db);
     const fixes = Object.entries(order.packages).map(([serviceId, packageId]): PackageFix => ({
       serviceId,
       packageId,

@@ -19,7 +19,8 @@ declare module 'fastify' {
 
 /**
  * `Idempotency-Key` on writes: the same request again gets the answer of the first one for 24 hours and does nothing;
- * another request with the same key is refused.
+ * another request with the same key is refused. Where the action is a matter of the database alone, action and answer are
+ * one transaction (`whole-routes.ts`).
  */
 export function rememberAnswers(app: FastifyInstance, services: ApiServices): void {
   app.addHook('preHandler', async (request, reply) => {
@@ -34,7 +35,10 @@ export function rememberAnswers(app: FastifyInstance, services: ApiServices): vo
     return answerAgain(services, { request, reply, key: ownKey });
   });
   app.addHook('onSend', async (request, reply, payload) => {
-    if (request.firstOfKey !== undefined) await remember(services, { request, reply, payload });
+    if (request.firstOfKey === undefined) return payload;
+    await remember(services, { request, reply, payload });
+    request.whole?.recorded();
+    await request.whole?.committed;
     return payload;
   });
 }

@@ -25,6 +25,7 @@ import { packageRoutes } from './packages.js';
 import { quarantineRoutes } from './quarantine.js';
 import { serviceRoutes } from './services.js';
 import { sessionRoutes } from './sessions.js';
+import { carryOutWhole } from './whole-routes.js';
 import { whyRoutes } from './why.js';
 import { tokenOf } from './token.js';
 import { tokenRoutes } from './tokens.js';
@@ -62,6 +63,7 @@ export async function createServer(services: ApiServices): Promise<FastifyInstan
   });
   await forgetUnanswered(services);
   rememberAnswers(app, services);
+  carryOutWhole(app, services);
   app.setErrorHandler<FastifyError>((error, request, reply) => answerError(services, error, { request, reply }));
   app.setNotFoundHandler((request, reply) =>
     answerError(services, new Refusal('not_found', `no address ${request.method} ${pathOf(request)}`), {

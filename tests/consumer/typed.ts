@@ -18,8 +18,13 @@ const contract = defineContract({
 });
 await using transport = await connect('memory:', { drivers: [memoryDriver()] });
 
-// @ts-expect-error a handler is missing
-contractServer(transport, contract, { add: ({ a, b }) => a + b }, { server: 'wrong' });
+try {
+  // @ts-expect-error a handler is missing, which the program refuses as well
+  contractServer(transport, contract, { add: ({ a, b }) => a + b }, { server: 'wrong' });
+} catch (error) {
+  if (!(error instanceof TypeError)) throw error;
+  console.log(error.message);
+}
 
 const server = contractServer(
   transport,

@@ -1,5 +1,6 @@
 import { EncodeError, ProtocolError } from '@torcello/amqp091';
 import { MessagingError, type AbortSignalLike, type ErrorCode } from '@torcello/messaging';
+import { mismatchOf } from './mismatch.js';
 
 /** What a broker says when it closes a channel or connection, or returns a message. */
 export interface BrokerReply {
@@ -20,7 +21,10 @@ const channelCodes: ReadonlyMap<number, ErrorCode> = new Map([
 /** The broker closed a channel because of what was done on it. */
 export function channelClosed(reply: BrokerReply): MessagingError {
   const code = channelCodes.get(reply.replyCode) ?? 'PROTOCOL_ERROR';
-  return new MessagingError(code, `the broker refused: ${reply.replyText}`, { details: { ...reply } });
+  const mismatch = reply.replyCode === 406 ? mismatchOf(reply.replyText) : undefined;
+  const advice = mismatch?.option === undefined ? '' : `; the URL's option ${mismatch.option} says which it shall be`;
+  const details = { ...reply, ...mismatch };
+  return new MessagingError(code, `the broker refused: ${reply.replyText}${advice}`, { details });
 }
 
 /** The broker closed the whole connection. */

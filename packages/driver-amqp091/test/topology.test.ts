@@ -6,6 +6,7 @@ import { brokerProfile } from '../src/broker-profile.js';
 import { readSettings, urlOptions, type TopologySettings } from '../src/settings.js';
 import { declarations, replyQueue, type Declarations } from '../src/topology.js';
 import { mailbox } from './support/world.js';
+import { mismatchOf } from '../src/mismatch.js';
 
 interface Golden {
   readonly cases: readonly {
@@ -154,4 +155,21 @@ test('a mailbox that a foreign program declares as well has its arguments and no
   const foreignArguments = { 'x-ha-policy': 'all', 'x-expires': 86_400_000 };
   const { queue } = map(mailbox('m', { foreignArguments }));
   assert.deepEqual([queue.durable, queue.autoDelete, queue.arguments], [true, false, foreignArguments]);
+});
+
+test('a mismatch is told with both sides and the option that decides', () => {
+  const durable =
+    "PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'q' in vhost '/': received 'false' but current is 'true'";
+  assert.deepEqual(mismatchOf(durable), {
+    argument: 'durable',
+    entity: 'queue',
+    wanted: 'false',
+    found: 'true',
+    option: 'amqp_durable_queues',
+  });
+  const expires =
+    "PRECONDITION_FAILED - inequivalent arg 'x-expires' for queue 'q' in vhost '/': received none but current is the value '1800000' of type 'signedint'";
+  const { wanted, found, option } = mismatchOf(expires) ?? {};
+  assert.deepEqual([wanted, found, option], ['none', '1800000', 'rabbit_transient_queues_ttl']);
+  assert.equal(mismatchOf('PRECONDITION_FAILED - unknown delivery tag 7'), undefined);
 });

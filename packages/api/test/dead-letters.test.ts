@@ -254,6 +254,36 @@ describe('attempts', () => {
       assert.deepEqual(await buried(store), []);
     }));
 
+  it('do not count a disk that stays full, and go on when it is not', () =>
+    withStore(async (store) => {
+      let isFull = false;
+      const handled: string[] = [];
+      const life = (isFatal: boolean) => {
+        const { context, die } = processOver(store);
+        return new CarefulBatch({
+          context,
+          queue: 'results',
+          handle: async (_work, { message }) => {
+            if (isFatal) die();
+            if (isFull) throw new SystemError('ERR_SQLITE_ERROR', 13);
+            handled.push(Buffer.from(message.body).toString());
+            return undefined;
+          },
+          onHandled: async () => undefined,
+        });
+      };
+      const batch = [delivery('first', true), delivery('second', true)];
+      await assert.rejects(life(true).take(batch), SystemError);
+      isFull = true;
+      const batches = life(false);
+      for (let attempt = 0; attempt < 12; attempt++) await assert.rejects(batches.take(batch), SystemError);
+      isFull = false;
+      assert.deepEqual(await batches.take(batch), ['accept', 'accept']);
+      assert.deepEqual(handled, ['first', 'second']);
+      assert.deepEqual(await buried(store), []);
+      assert.deepEqual(await counted(store), []);
+    }));
+
   it('one sender cannot push out the dead letters of others', () =>
     withStore(async (store) => {
       const { context } = processOver(store);

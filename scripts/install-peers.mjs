@@ -13,6 +13,8 @@ const packages = [
   'python3-muranoclient',
   'murano-agent',
   'python3-keystone',
+  'python3-murano',
+  'murano-common',
   // Qpid Proton's example broker is compiled by the tests.
   'libqpid-proton11-dev-examples',
   'libqpid-proton-cpp12-dev',

@@ -1,6 +1,7 @@
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { createServer as createTlsServer } from 'node:tls';
 import { silentLogger, systemClock, systemRandom } from '@torcello/platform';
 import type { Clock, HostPort, Logger, Random, Timer } from '@torcello/platform';
 import { everything, Users } from './access/users.js';
@@ -18,6 +19,9 @@ import { defaultLimits } from './limits.js';
 import type { BrokerLimits } from './limits.js';
 import { Pager } from './pager.js';
 import { neededMemoryBytes } from './process-memory.js';
+import { isLoopback } from './loopback.js';
+import { certificateName, isImpostor, tlsOptions } from './tls.js';
+import type { TlsIdentity } from './tls.js';
 import { recoverFrom } from './recovery.js';
 import { CommitLog } from './store/commit-log.js';
 import type { MessagePlace, MessageStore } from './store/message-store.js';
@@ -63,10 +67,13 @@ export interface Broker {
   readonly vhosts: ReadonlyMap<string, Vhost>;
   /** Why publishes are refused now; undefined when they are not. */
   readonly blockedReason: string | undefined;
-  /** Serves a client on this stream. `address` names the client for the log and counts towards the limits of one address. */
-  accept(stream: Duplex, address?: string): void;
-  /** Serves TCP; port 0 lets the system choose. Resolves with the address. @throws Node's system error. */
-  listen(at: HostPort): Promise<HostPort>;
+  /**
+   * Serves a client on this stream. `address` names the client for the log and counts towards the limits of one address;
+   * `certificateName` is whom a certificate names that the client has proved to be its own.
+   */
+  accept(stream: Duplex, address?: string, certificateName?: string): void;
+  /** Serves TCP, or TLS; port 0 lets the system choose. Resolves with the address. @throws Node's system error. */
+  listen(at: HostPort, tls?: TlsIdentity): Promise<HostPort>;
   /** The virtual host of that name, made durably when it is not there. */
   createVhost(name: string): Promise<void>;
   /** Looks at free space and memory now, instead of at the next turn. */
@@ -82,6 +89,7 @@ export interface Broker {
 }
 
 export const defaultVhost = '/';
+const socketOptions = { noDelay: true, highWaterMark: 64 * 1024 };
 const stopText = 'broker forced connection closure with reason: shutdown';
 
 /** Recovers what the store holds, makes the first users, and serves. @throws StoreDamage. */
@@ -168,19 +176,17 @@ class RunningBroker implements Broker, BrokerCore, Admission {
     if (this.blockedReason === undefined) this.#takeReserve();
   }
 
-  accept(stream: Duplex, address = 'pipe'): void {
+  accept(stream: Duplex, address = 'pipe', name?: string): void {
     if (this.#stopping !== undefined || this.#isTooManyBeforeLogin(address)) {
       stream.on('error', () => undefined);
       stream.destroy();
       return;
     }
-    this.#connections.add(new Connection(this, stream, { address, admission: this }));
+    this.#connections.add(new Connection(this, stream, { address, certificateName: name, admission: this }));
   }
 
-  async listen(at: HostPort): Promise<HostPort> {
-    const server = createServer({ noDelay: true, highWaterMark: 64 * 1024 }, (socket: Socket) =>
-      this.accept(socket, socket.remoteAddress ?? 'unknown'),
-    );
+  async listen(at: HostPort, tls?: TlsIdentity): Promise<HostPort> {
+    const server = tls === undefined ? this.#plainServer() : this.#tlsServer(tls);
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen(at.port, at.host, resolve);
@@ -355,6 +361,21 @@ class RunningBroker implements Broker, BrokerCore, Admission {
     this.log.append({ kind: 'put-entity', key, value: JSON.stringify({ name }) });
   }
 
+  #plainServer(): Server {
+    return createServer(socketOptions, (socket: Socket) => this.accept(socket, socket.remoteAddress ?? 'unknown'));
+  }
+
+  /** A handshake that takes too long, or fails, ends its socket; the time for a login begins after it. */
+  #tlsServer(identity: TlsIdentity): Server {
+    const options = { ...socketOptions, ...tlsOptions(identity), handshakeTimeout: this.limits.loginMsMax };
+    const server = createTlsServer(options, (socket) => {
+      if (isImpostor(socket)) socket.destroy();
+      else this.accept(socket, socket.remoteAddress ?? 'unknown', certificateName(socket));
+    });
+    server.on('tlsClientError', (error) => this.logger.info('a TLS handshake failed', { error }));
+    return server;
+  }
+
   /** A user whose password was changed from outside gets the new one; other users' rights stay as they are. */
   async #addFirstUser({ name, password, tags = [] }: FirstUser): Promise<void> {
     const isThere = this.users.get(name) !== undefined;
@@ -371,8 +392,4 @@ function resourcesOf(options: BrokerOptions): Resources {
     diskFreeBytes: () => Promise.resolve(diskFreeBytes?.()),
     memoryBytes: neededMemoryBytes,
   };
-}
-
-function isLoopback(address: string): boolean {
-  return address === 'pipe' || address === '::1' || /^(::ffff:)?127\./.test(address);
 }

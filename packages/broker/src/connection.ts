@@ -12,7 +12,8 @@ import type { ChannelFrame } from './channel.js';
 import type { ChannelConnection, ClientCapabilities, MethodPlace, OutgoingMessageBytes } from './channel-scope.js';
 import { agreeOn, clientCapabilities, connectionName, startMethod, tuneMethod } from './handshake.js';
 import { Heartbeat } from './heartbeat.js';
-import { readCredentials } from './sasl.js';
+import { isLoopback } from './loopback.js';
+import { externalMechanism, readCredentials } from './sasl.js';
 import type { Vhost } from './vhost.js';
 
 /** What a connection asks its broker about admission. */
@@ -47,6 +48,7 @@ const noCapabilities: ClientCapabilities = {
   authenticationFailureClose: false,
 };
 const noMethod: MethodPlace = { classId: 0, methodId: 0 };
+const guestName = 'guest';
 
 /**
  * One client on one stream of bytes: handshake, login, channels, heartbeats, and the end. It does not know what carries
@@ -55,6 +57,8 @@ const noMethod: MethodPlace = { classId: 0, methodId: 0 };
 export class Connection implements ChannelConnection {
   readonly core: BrokerCore;
   readonly address: string;
+  /** Whom the client's certificate names; undefined when it showed none. */
+  readonly certificateName: string | undefined;
   readonly #stream: Duplex;
   readonly #admission: Admission;
   readonly #reader: FrameReader;
@@ -75,9 +79,14 @@ export class Connection implements ChannelConnection {
   #readAtMs: number;
   #writtenAtMs: number;
 
-  constructor(core: BrokerCore, stream: Duplex, options: { readonly address: string; readonly admission: Admission }) {
+  constructor(
+    core: BrokerCore,
+    stream: Duplex,
+    options: { readonly address: string; readonly certificateName: string | undefined; readonly admission: Admission },
+  ) {
     this.core = core;
     this.address = options.address;
+    this.certificateName = options.certificateName;
     this.#stream = stream;
     this.#admission = options.admission;
     this.#readAtMs = this.#writtenAtMs = core.clock.monotonicMs();
@@ -277,7 +286,7 @@ export class Connection implements ChannelConnection {
       return this.#drop(undefined);
     }
     this.#state = 'start';
-    this.send(0, startMethod());
+    this.send(0, startMethod(this.certificateName !== undefined));
   }
 
   #toChannel(frame: ChannelFrame): void {
@@ -341,8 +350,7 @@ export class Connection implements ChannelConnection {
 
   async #check(method: MethodNamed<'connection.start-ok'>): Promise<void> {
     const { mechanism } = method;
-    const { user: name, password } = readCredentials(mechanism, method.response);
-    const user = await this.core.users.login(name, password);
+    const { name, user } = await this.#whoIs(method);
     if (this.#state !== 'login') return;
     if (user === undefined) return this.#refuseLogin(mechanism, name);
     this.#user = user;
@@ -350,6 +358,21 @@ export class Connection implements ChannelConnection {
     this.#admission.loggedIn(this, user);
     this.#reader.frameSizeBytesMax = this.core.limits.frameSizeBytesMax;
     this.send(0, tuneMethod(this.core.limits));
+  }
+
+  /** A certificate that was proved is as good as a password (EXTERNAL). The user guest comes from this machine only. */
+  async #whoIs({
+    mechanism,
+    response,
+  }: MethodNamed<'connection.start-ok'>): Promise<{ name: string; user: User | undefined }> {
+    const { users } = this.core;
+    const { certificateName } = this;
+    if (mechanism === externalMechanism && certificateName !== undefined) {
+      return { name: certificateName, user: users.get(certificateName) };
+    }
+    const { user: name, password } = readCredentials(mechanism, response);
+    if (name === guestName && !isLoopback(this.address)) return { name, user: undefined };
+    return { name, user: await users.login(name, password) };
   }
 
   /** A client that cannot be told why is dropped, as the specification wants it. */

@@ -3,7 +3,7 @@ import type { FieldTable, MethodNamed, OutgoingNamed } from '@torcello/amqp091';
 import { AmqpError } from './amqp-error.js';
 import type { ClientCapabilities } from './channel-scope.js';
 import type { BrokerLimits } from './limits.js';
-import { mechanisms } from './sasl.js';
+import { externalMechanism, mechanisms } from './sasl.js';
 import { product, version } from './version.js';
 
 /** Frames smaller than this make no sense (AMQP 0-9-1 §4.2.3). */
@@ -17,8 +17,11 @@ export interface Tuning {
   readonly heartbeatMs: number;
 }
 
-/** The broker's first word: what it is and can do, in RabbitMQ's names of capabilities. */
-export function startMethod(): OutgoingNamed<'connection.start'> {
+/**
+ * The broker's first word: what it is and can do, in RabbitMQ's names of capabilities.
+ * @param hasCertificate - whether the client proved who it is before the login.
+ */
+export function startMethod(hasCertificate: boolean): OutgoingNamed<'connection.start'> {
   return {
     name: 'connection.start',
     versionMajor: 0,
@@ -41,7 +44,7 @@ export function startMethod(): OutgoingNamed<'connection.start'> {
         direct_reply_to: true,
       },
     },
-    mechanisms: mechanisms.join(' '),
+    mechanisms: (hasCertificate ? [externalMechanism, ...mechanisms] : mechanisms).join(' '),
     locales: 'en_US',
   };
 }

@@ -12,3 +12,5 @@ export { MemoryStore, emptyDisk } from './store/memory-store.js';
 export type { MemoryDisk } from './store/memory-store.js';
 export { StoreDamage, StoreFull } from './store/message-store.js';
 export type { MessagePlace, MessageStore, StoreOperation } from './store/message-store.js';
+export { tlsIdentityFrom } from './tls.js';
+export type { TlsIdentity } from './tls.js';

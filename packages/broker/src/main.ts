@@ -24,6 +24,8 @@ import { TargetError } from './move/target-client.js';
 import { runMove } from './move-command.js';
 import { writeDurably } from './durable-file.js';
 import { LmdbStore } from './store/lmdb-store.js';
+import { tlsIdentityFrom } from './tls.js';
+import type { TlsIdentity } from './tls.js';
 import { StoreDamage } from './store/message-store.js';
 
 /** What the command line of `torcello-broker` says. */
@@ -34,6 +36,7 @@ export interface MainOptions {
   readonly managementPort: number;
   readonly permits: readonly Permit[];
   readonly limits: BrokerLimits;
+  readonly tls: TlsIdentity | undefined;
 }
 
 /** A question to a broker that runs. */
@@ -52,9 +55,11 @@ interface MoveOptions {
 const usage = `torcello-broker: the embedded AMQP 0-9-1 broker of Torcello (one node, no replication)
 
   --data DIR             folder that holds everything (needed)
-  --host HOST            address to listen on, loopback only (127.0.0.1)
+  --host HOST            address to listen on; without TLS loopback only (127.0.0.1)
   --port PORT            AMQP port; 0: the system chooses (5673)
   --management-port PORT HTTP management port; 0: the system chooses (0)
+  --tls-certificate FILE, --tls-key FILE  speak TLS on the AMQP port; PEM files
+  --tls-client-authorities FILE  take client certificates of these authorities as logins (EXTERNAL)
   --permit FEATURE       permit a deprecated feature: ${permits.join(', ')} (none; may be repeated)
   --limit NAME=NUMBER    another limit than the default one, by its name in docs/limits.md (may be repeated)
   --help                 show this
@@ -116,6 +121,9 @@ function readOptions(args: readonly string[]): MainOptions | AdminOptions | Move
       port: { type: 'string', default: '5673' },
       'management-port': { type: 'string', default: '0' },
       permit: { type: 'string', multiple: true, default: [] },
+      'tls-certificate': { type: 'string' },
+      'tls-key': { type: 'string' },
+      'tls-client-authorities': { type: 'string' },
       to: { type: 'string' },
       limit: { type: 'string', multiple: true, default: [] },
       help: { type: 'boolean', default: false },
@@ -129,7 +137,12 @@ function readOptions(args: readonly string[]): MainOptions | AdminOptions | Move
   const [word, file] = positionals;
   if (word === 'move') return { data: values.data, to: values.to ?? '' };
   if (word !== undefined) return { data: values.data, verb: verbOf(word), file };
-  if (!isLoopback(values.host)) {
+  const tls = tlsFrom({
+    certificate: values['tls-certificate'],
+    key: values['tls-key'],
+    clientAuthorities: values['tls-client-authorities'],
+  });
+  if (tls === undefined && !isLoopback(values.host)) {
     const text = `--host ${values.host} is refused: without TLS the broker listens on loopback only (127.0.0.1, ::1, localhost)`;
     throw new StartRefused(text);
   }
@@ -140,6 +153,7 @@ function readOptions(args: readonly string[]): MainOptions | AdminOptions | Move
     managementPort: portOf('--management-port', values['management-port']),
     permits: values.permit.map(permitOf),
     limits: limitsFrom(values.limit),
+    tls,
   };
 }
 
@@ -180,8 +194,8 @@ interface Services {
 async function listen(broker: Broker, options: MainOptions, logger: Logger): Promise<Services> {
   try {
     const { host } = options;
-    const amqp = await broker.listen({ host, port: options.port });
-    const at = { host, port: options.managementPort };
+    const amqp = await broker.listen({ host, port: options.port }, options.tls);
+    const at = { host: isLoopback(host) ? host : managementHost, port: options.managementPort };
     const management = await startManagement({ broker, limits: options.limits, logger, at });
     return { amqp: textOf(amqp), management, managementAddress: textOf(management.address) };
   } catch (error) {
@@ -245,6 +259,22 @@ function permitOf(name: string): Permit {
   const permit = permits.find((known) => known === name);
   if (permit === undefined) throw new StartRefused(`--permit ${name} is not known: ${permits.join(', ')}`);
   return permit;
+}
+
+/** The management interface speaks no TLS, so it stays on this machine. */
+const managementHost = '127.0.0.1';
+
+function tlsFrom(files: {
+  readonly certificate: string | undefined;
+  readonly key: string | undefined;
+  readonly clientAuthorities: string | undefined;
+}): TlsIdentity | undefined {
+  const { certificate, key, clientAuthorities } = files;
+  if (certificate === undefined && key === undefined && clientAuthorities === undefined) return undefined;
+  if (certificate === undefined || key === undefined) {
+    throw new StartRefused('--tls-certificate and --tls-key go together');
+  }
+  return tlsIdentityFrom({ certificate, key, clientAuthorities });
 }
 
 /** Memory that publishes may fill: a part of what the machine, or the container, lets the process have. */

@@ -14,6 +14,9 @@ const readers: Readonly<Record<string, (response: Uint8Array) => Credentials>> =
 /** The login mechanisms that the broker offers, in order of preference. */
 export const mechanisms: readonly string[] = Object.keys(readers);
 
+/** The mechanism of a client whose certificate says who it is. */
+export const externalMechanism = 'EXTERNAL';
+
 /** Name and password from a login's answer. @throws SYNTAX_ERROR; ACCESS_REFUSED for a mechanism that is not offered. */
 export function readCredentials(mechanism: string, response: Uint8Array): Credentials {
   const read = Object.hasOwn(readers, mechanism) ? readers[mechanism] : undefined;

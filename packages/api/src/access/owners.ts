@@ -50,7 +50,8 @@ export class Owners {
     const { tenantId, userId } = principal;
     if (tenantId === homeTenant) return;
     await tablesOf(work.db).insertInto('owners').values({ id, tenant_id: tenantId, user_id: userId }).execute();
-    work.afterCommit(() => this.#tenants.set(id, tenantId));
+    // At once: the answer of the same request shows it. Where the transaction fails, nothing ever has this id.
+    this.#tenants.set(id, tenantId);
   }
 }
 

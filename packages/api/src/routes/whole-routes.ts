@@ -26,6 +26,8 @@ export const wholeRoutes: ReadonlySet<string> = new Set([
   'POST /v1/mailboxes/:name/redeliver',
   'DELETE /v1/dead-letters/:id',
   'DELETE /v1/quarantine/:p',
+  'POST /v1/tokens',
+  'DELETE /v1/tokens/:id',
   'DELETE /v1/catalog/packages/:p',
   'POST /v1/catalog/categories',
   'DELETE /v1/catalog/categories/:c',

@@ -69,11 +69,11 @@ class Simulation {
     for (const agent of world.agents.slice(before)) {
       const kind = world.random.fraction();
       if (kind < 0.03) this.#absent.add(agent);
-      else world.clock.after(kind < 0.7 ? 0 : world.below(faultyMs), () => this.#start(agent));
+      else world.clock.after(kind < 0.7 ? 0 : world.below(faultyMs * 0.7), () => this.#start(agent));
     }
     const rounds = world.chance(0.4) ? 2 : 1;
     for (let round = 0; round < rounds; round += 1) {
-      world.clock.after(world.below(faultyMs * 0.6), () =>
+      world.clock.after(world.below(round === 0 ? 3_000 : faultyMs * 0.6), () =>
         this.#ask('deploy', (services) => this.#deploy(services, id)),
       );
     }

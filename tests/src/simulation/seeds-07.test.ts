@@ -1,0 +1,3 @@
+import { declareSeeds } from './declare-seeds.js';
+
+declareSeeds({ first: 301, seeds: 50 });

@@ -13,7 +13,7 @@ test('the example in the README is the one that runs', () => {
   const example = readFileSync(file('readme.child.ts'), 'utf8');
   assert.ok(readme.includes(`\`\`\`ts\n${example}\`\`\``));
   const args = ['--import', 'tsx', '--conditions=source', file('readme.child.ts')];
-  assert.equal(execFileSync(process.execPath, args, { encoding: 'utf8' }), '3\nplan-1 hello\n');
+  assert.equal(execFileSync(process.execPath, args, { encoding: 'utf8' }), '3\na book\nplan-1 hello true\n');
 });
 
 test('the example of a contract in the README is the one that runs', () => {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { handshakeAddress, letterKindHeader } from '@torcello/contracts';
-import { mailboxes, memoryDriver, postalTransport } from '@torcello/messaging';
-import type { Driver, Letter, Transport } from '@torcello/messaging';
+import { MessagingError, mailboxes, memoryDriver, postalTransport } from '@torcello/messaging';
+import type { Driver, DriverConnection, Letter, Transport } from '@torcello/messaging';
 import { faulty } from '@torcello/messaging/testing';
 import { eventually } from './support/eventually.js';
 import { FakeAgent } from './support/fake-agent.js';
@@ -11,8 +11,24 @@ import { declared, enrol } from './support/posted.js';
 import { TestApi, deployShop } from './support/test-api.js';
 
 /** A transport as Proton's example broker is one: RPC goes over it, and nothing waits in it. */
-const poorDriver = (): Driver =>
-  faulty(memoryDriver(), { seed: 1, capabilities: { mailboxes: false, returns: false, routes: false } });
+const poorDriver = (): Driver => {
+  const driver = faulty(memoryDriver(), { seed: 1, capabilities: { mailboxes: false, returns: false, routes: false } });
+  const refusal = (what: string): MessagingError => new MessagingError('CAPABILITY_MISSING', `it cannot make ${what}`);
+  return {
+    schemes: driver.schemes,
+    connect: async (url, options) => {
+      const connection = await driver.connect(url, options);
+      const ensure: DriverConnection['ensure'] = (topology, signal) => {
+        const { kind, source, reachedBy, options: asked } = topology;
+        const isElsewhere = reachedBy.some(({ target }) => target === undefined);
+        if (kind === 'mailbox' || isElsewhere || asked.lengthMax !== undefined)
+          return Promise.reject(refusal(source.queue));
+        return connection.ensure(topology, signal);
+      };
+      return new Proxy(connection, { get: (of, name) => (name === 'ensure' ? ensure : Reflect.get(of, name)) });
+    },
+  };
+};
 
 const postal = async (test: TestApi, owner: string): Promise<Transport> =>
   postalTransport(await test.connect(), { address: handshakeAddress, owner });

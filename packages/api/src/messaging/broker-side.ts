@@ -120,7 +120,9 @@ export class BrokerSide implements Service {
       new Relay({ context, mailboxes: boxes, onHint: (deploymentId) => sweeper.hinted(deploymentId) }),
       sweeper,
       new Reconciler({ context, mailboxes: mailboxesOfMachines(boxes, transport), accounts, intervalMs: reconcileMs }),
-      new MuranoFleet({ context, history, transport, mailboxes: boxes, intervalMs: sweepMs }),
+      ...(transport.capabilities.routes
+        ? [new MuranoFleet({ context, history, transport, mailboxes: boxes, intervalMs: sweepMs })]
+        : []),
       new Doorbell({ context, leases, transport }),
       new LettersAgain({ context, mailboxes: boxes, intervalMs: sweepMs }),
     ];

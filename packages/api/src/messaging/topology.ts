@@ -14,7 +14,8 @@ export async function declareTopology(transport: Transport, heartbeatMs: number)
   const boxes = mailboxes(transport);
   await boxes.open(tasksMailbox, { isRestored: true });
   await boxes.open(resultsMailbox, { isRestored: true, reachedBy: [fromAgents('*.result'), fromAgents('*.progress')] });
-  await openMuranoAnswers(boxes);
+  // Real murano-agents come by exchanges and queues only; where there are none, there are none of them.
+  if (transport.capabilities.routes) await openMuranoAnswers(boxes);
   await boxes.open(outputMailbox, { isRestored: true, reachedBy: [fromAgents('*.output')] });
   await transport.ensure({
     kind: 'shared',

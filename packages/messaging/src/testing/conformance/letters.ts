@@ -234,6 +234,25 @@ export const letters: readonly Sentence[] = [
     },
   },
   {
+    says: 'the end of a mailbox tells of every letter, however many there are',
+    needs: ['mailboxes', 'administers'],
+    holds: async (harness) => {
+      const clock = new SimulatedClock();
+      const { name, boxes } = await controlPlane(harness, { clock });
+      await boxes.open(name);
+      const ids = Array.from({ length: 150 }, (_, at) => `${name}.${at}`);
+      await Promise.all(ids.map((id) => boxes.put(name, { id, body: bytes(id) })));
+      const closing = boxes.close(name, 'enough');
+      await clock.advance(60_000);
+      const { inventory } = await closing;
+      expectEqual(inventory.map(({ id }) => id).toSorted(), ids.toSorted(), 'the inventory');
+      expect(
+        inventory.every(({ id, body }) => body !== undefined && text(body) === id),
+        'every body is there',
+      );
+    },
+  },
+  {
     says: 'a letter past its time is told to its sender as expired',
     needs: ['mailboxes'],
     holds: async (harness) => {

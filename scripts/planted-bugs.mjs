@@ -85,6 +85,27 @@ const bugs = [
     tests: ['packages/api/test/deliver.test.ts'],
   },
   {
+    name: 'forget the plans of a mailbox that ends',
+    file: 'packages/api/src/mailboxes/finish-end.ts',
+    find: 'await endPlans(parts, work, { end, planIds: await certainlyUnread(work, { end, machine }) });',
+    plant: '',
+    tests: ['packages/api/test/mailbox-crashes.test.ts'],
+  },
+  {
+    name: 'take letters before they are written down',
+    file: 'packages/api/src/mailboxes/drain.ts',
+    find: 'await writeDown(store, mailbox, round);',
+    plant: 'for (const taken of round) taken.accept();\n    await writeDown(store, mailbox, round);',
+    tests: ['packages/api/test/mailbox-crashes.test.ts'],
+  },
+  {
+    name: 'read a message before its attempt is counted',
+    file: 'packages/api/src/dead-letters/careful-batch.ts',
+    find: "if ((await this.#attempts.begin([delivery])).size > 0) return 'accept';",
+    plant: '',
+    tests: ['packages/api/test/dead-letters.test.ts'],
+  },
+  {
     name: 'forget a stage that others need',
     file: 'packages/contracts/src/deployment.ts',
     find: '.filter((stage) => stage.needs.every((need) => holds(state, stageNamed(state, need))))',

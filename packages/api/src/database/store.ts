@@ -86,7 +86,7 @@ export async function openStoreOn(
   const held = new HeldConnection();
   const db: Db = new Kysely<Tables>({ dialect: sqliteDialect(database, held) });
   try {
-    await migrate(db, name);
+    await inOneTransaction(db, held, () => migrate(db, name));
   } catch (error) {
     await db.destroy();
     throw error;
@@ -176,6 +176,12 @@ function tryLoad(load: NodeJS.Require, name: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** SQLite takes back changes of tables, too: a process that ends in the middle of them leaves the tables as they were. */
+async function inOneTransaction(db: Db, held: HeldConnection, work: () => Promise<void>): Promise<void> {
+  const all: Held = { actions: [], last: Promise.resolve(), isOver: false };
+  await db.transaction().execute(() => held.inside(all, work));
 }
 
 async function migrate(db: Db, file: string): Promise<void> {

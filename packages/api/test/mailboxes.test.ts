@@ -288,7 +288,11 @@ describe('a deployment to a machine whose mailbox has ended', () => {
     const { plans, conductor, environment } = await posted(test, 1);
     const [plan] = plans;
     assert.ok(plan);
+    const outlook = async () => (await test.call('GET', `/v1/environments/${environment}/plan`)).body;
+    const { expiresAt } = await mailboxOf(test, plan.machine.id);
+    assert.equal((await outlook()).off[0].mailboxExpiresAt, expiresAt);
     await passUntil(test, plan.machine.id, 'closed');
+    assert.equal((await outlook()).off[0].isMailboxEnded, true);
     await test.clock.advance(10_000);
     await conductor.workOn((await test.call('GET', '/v1/deployments')).body.deployments[0].id);
     const { body: session } = await test.call('POST', `/v1/environments/${environment}/configure`);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { rolloutLines } from '../src/output/rollout-text.js';
 import { fakeApi, torcello } from './support.js';
 
 const since = '2026-01-01T00:00:00.000Z';
@@ -44,6 +45,19 @@ const dead = {
   at: since,
   bytes: 12,
 };
+
+test('deploy --plan says when the mailboxes of machines that are off end', () => {
+  const machines = [
+    { name: 'web-1', state: 'online', mailboxExpiresAt: since },
+    { name: 'web-2', state: 'lost', mailboxExpiresAt: until },
+    { name: 'web-3', state: 'never joined', isMailboxEnded: true },
+  ];
+  assert.deepEqual(rolloutLines({ stages: [{ name: 's/web', machines }] }).slice(-3), [
+    'Off now, their plans wait: web-2, web-3',
+    `The first of their mailboxes ends ${until} (web-2), and the plan in it with it`,
+    'Without a mailbox, their plans expire at once: web-3; see torcello mailbox list',
+  ]);
+});
 
 test('mailboxes and dead letters are listed, and each verb asks its own route', async () => {
   await using api = await fakeApi({

@@ -4,7 +4,10 @@ import type { Context } from '../context.js';
 import { machinesOf } from '../deployments/accept.js';
 import type { DeployOptions } from '../deployments/order.js';
 import { checkMachines, makeStages } from '../deployments/stages.js';
+import type { MachineRow } from '../database/tables.js';
 import type { Presence } from '../machines/presence.js';
+import { expiresAtMs } from '../mailboxes/contact.js';
+import type { EndParts } from '../mailboxes/end-parts.js';
 import { isoTime } from '../times.js';
 import type { Environments } from './environments.js';
 import { resolveServices, visiblePackages } from './resolve.js';
@@ -15,10 +18,15 @@ type Json = Readonly<Record<string, unknown>>;
 
 /** What a deployment of this session would do: which machines in which order, who is off, what expires when. */
 export async function deploymentOutlook(
-  parts: { readonly context: Context; readonly environments: Environments; readonly presence: Presence },
+  parts: {
+    readonly context: Context;
+    readonly environments: Environments;
+    readonly presence: Presence;
+    readonly mailboxEnds: Pick<EndParts, 'lifetimeMs'>;
+  },
   question: { readonly environment: string; readonly session: string | undefined; readonly options: DeployOptions },
 ): Promise<Json> {
-  const { context, environments, presence } = parts;
+  const { context, environments, presence, mailboxEnds } = parts;
   const { db } = context.store;
   const environment = await environments.find(question.environment);
   const text =
@@ -33,7 +41,8 @@ export async function deploymentOutlook(
   const views = new Map(
     rows.map((row) => {
       const judged = presence.judge({ joinedAtMs: row.joined_at, lastHeartbeatAtMs: row.last_heartbeat_at });
-      return [row.id, { id: row.id, name: row.name, role: row.role, index: row.place, ...judged }] as const;
+      const mailbox = viewMailboxEnd(row, mailboxEnds.lifetimeMs);
+      return [row.id, { id: row.id, name: row.name, role: row.role, index: row.place, ...judged, ...mailbox }] as const;
     }),
   );
   const { deliverWithinMs, supersedes } = question.options;
@@ -50,6 +59,13 @@ export async function deploymentOutlook(
     })),
     off: [...views.values()].filter((machine) => machine.state !== 'online'),
   };
+}
+
+/** When its mailbox ends, and the plans in it, unless the machine is heard of. */
+function viewMailboxEnd(row: MachineRow, lifetimeMs: number): Json {
+  return row.mailbox_closed_at === null
+    ? { mailboxExpiresAt: isoTime(expiresAtMs(row, lifetimeMs)) }
+    : { isMailboxEnded: true };
 }
 
 function viewStage(stage: Stage): Json {

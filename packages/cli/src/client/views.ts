@@ -242,4 +242,7 @@ export interface RolloutMachine {
   /** `online`, `unknown`, `lost`, `never joined`. */
   readonly state?: string | null;
   readonly evidence?: EvidenceView | null;
+  /** When its mailbox ends, and the plans in it, unless the machine is heard of. */
+  readonly mailboxExpiresAt?: string | null;
+  readonly isMailboxEnded?: boolean;
 }

@@ -25,7 +25,8 @@ export function rolloutLines({ stages, startBy }: RolloutView): readonly string[
     ]),
   );
   const everybody = new Map(stages.flatMap(({ machines }) => machines).map((machine) => [machine.name, machine]));
-  const off = [...everybody.values()].filter(isOff).map(({ name }) => name);
+  const absent = [...everybody.values()].filter(isOff);
+  const off = absent.map(({ name }) => name);
   return [
     ...formatTable(columns, rows),
     `${everybody.size} machines in ${stages.length} ${stages.length === 1 ? 'stage' : 'stages'}`,
@@ -34,6 +35,24 @@ export function rolloutLines({ stages, startBy }: RolloutView): readonly string[
       ? []
       : [safeText(`A plan that is not fetched by ${startBy} expires`)]),
     ...(off.length === 0 ? [] : [`Off now, their plans wait: ${off.join(', ')}`]),
+    ...mailboxLines(absent),
+  ];
+}
+
+/** What ends the waiting of plans for machines that are off. */
+function mailboxLines(absent: readonly RolloutMachine[]): readonly string[] {
+  const ended = absent.filter(({ isMailboxEnded }) => isMailboxEnded === true).map(({ name }) => name);
+  const ends = absent.flatMap(({ mailboxExpiresAt, name }) =>
+    mailboxExpiresAt === undefined || mailboxExpiresAt === null ? [] : [{ at: mailboxExpiresAt, name }],
+  );
+  const [first] = ends.toSorted((a, b) => a.at.localeCompare(b.at));
+  return [
+    ...(first === undefined
+      ? []
+      : [safeText(`The first of their mailboxes ends ${first.at} (${first.name}), and the plan in it with it`)]),
+    ...(ended.length === 0
+      ? []
+      : [safeText(`Without a mailbox, their plans expire at once: ${ended.join(', ')}; see torcello mailbox list`)]),
   ];
 }
 

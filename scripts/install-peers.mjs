@@ -21,6 +21,8 @@ const packages = [
   'g++',
   'python3-qpid-proton',
   'python3-pyngus',
+  'golang-go',
+  'golang-github-rabbitmq-amqp091-go-dev',
 ];
 
 const isInstalled = (name) =>

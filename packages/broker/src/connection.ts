@@ -42,6 +42,8 @@ type State = 'header' | 'start' | 'login' | 'tune' | 'open' | 'running' | 'closi
 const slabBytes = 16 * 1024;
 /** Time for the other side to answer `connection.close`, in milliseconds. */
 const closeMsMax = 3_000;
+/** Time for a client to end the stream after its `connection.close` was answered, in milliseconds. */
+const lingerMsMax = 500;
 const noCapabilities: ClientCapabilities = {
   consumerCancelNotify: false,
   connectionBlocked: false,
@@ -434,10 +436,21 @@ export class Connection implements ChannelConnection {
     if (this.core.blockedReason !== undefined) this.tellBlocked(this.core.blockedReason);
   }
 
+  /** The client ends the stream, as it was the one who wanted to go; one that forgets to is helped after a while. */
   #closeByClient(): void {
     this.send(0, { name: 'connection.close-ok' });
     this.flush();
-    this.#drop(undefined);
+    this.#state = 'closed';
+    this.#release();
+    const end = (): void => {
+      deadline.cancel();
+      this.#stream.removeListener('end', end).removeListener('close', end);
+      this.#endStream();
+    };
+    const deadline = this.core.clock.after(lingerMsMax, end);
+    this.#stream.once('end', end).once('close', end);
+    this.#stream.resume();
+    this.#admission.gone(this);
   }
 
   /** Ends everything. Without a reason it is an orderly end: what was written still goes out. */

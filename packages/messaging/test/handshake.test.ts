@@ -226,6 +226,16 @@ describe('mailboxes by the handshake', () => {
     await assert.rejects(send('late'), { code: 'NOT_CONFIRMED' });
   });
 
+  test('a reader of a mailbox that is not open finds nothing, and gets its letters once it is', async () => {
+    await using post = new Post();
+    const { transport } = await post.office();
+    const reader = await post.reader('one');
+    assert.equal(await mailboxes(reader).take('box.later'), undefined);
+    await mailboxes(transport).open('box.later');
+    await mailboxes(transport).put('box.later', letter('a'));
+    assert.equal((await readSome(reader, 'box.later', 1))[0]?.id, 'a');
+  });
+
   test('an option that the office cannot honour is refused by name', async () => {
     await using post = new Post();
     const { transport } = await post.office();

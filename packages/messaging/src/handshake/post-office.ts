@@ -91,12 +91,14 @@ export class PostOffice implements Service {
       running: async (given) => {
         const { mailbox, ...reader } = readAnnouncement(given);
         const waiting = await this.#options.store.count(mailbox, this.#inner.clock.now());
+        // Of one that is not open nothing is remembered: readers say again that they run.
+        if (waiting === undefined) return { waiting: 0 };
         this.#box(mailbox).announce(reader);
-        return { waiting: waiting ?? 0 };
+        return { waiting };
       },
       gone: (given) => {
         const { mailbox, ...reader } = readAnnouncement(given);
-        this.#box(mailbox).leave(reader);
+        this.#boxes.get(mailbox)?.leave(reader);
         this.#forgetIdle(mailbox);
       },
     };

@@ -146,7 +146,9 @@ function report(name, command, args, cwd) {
   console.log(`${status === 0 ? 'ok     ' : 'FAILED '} ${name} (${seconds} s)`);
   if (status === 0) return;
   failed += 1;
-  console.log(
-    `${error?.message ?? ''}${stdout}\n${stderr}`.split('\n').slice(-60).join('\n').replaceAll(/^/gm, '    '),
-  );
+  const text = `${error?.message ?? ''}${stdout}\n${stderr}`;
+  // Of a run of tests, what failed; of everything else, its last words.
+  const failures = text.split(/^(?=(?:not )?ok \d+ - )/m).filter((block) => block.startsWith('not ok'));
+  const shown = failures.length > 0 ? failures.join('') : text.split('\n').slice(-60).join('\n');
+  console.log(shown.replaceAll(/^/gm, '    '));
 }

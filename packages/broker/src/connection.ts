@@ -43,7 +43,7 @@ const slabBytes = 16 * 1024;
 /** Time for the other side to answer `connection.close`, in milliseconds. */
 const closeMsMax = 3_000;
 /** Time for a client to end the stream after its `connection.close` was answered, in milliseconds. */
-const lingerMsMax = 500;
+const lingerMsMax = 100;
 const noCapabilities: ClientCapabilities = {
   consumerCancelNotify: false,
   connectionBlocked: false,

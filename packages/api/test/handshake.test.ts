@@ -102,6 +102,16 @@ describe('a broker that keeps no mailboxes', () => {
     await letters.return?.();
   });
 
+  it('refuses machines with a muranoagent, which reads a queue and knows no handshake', async () => {
+    await using test = await TestApi.open({ driver: poorDriver() });
+    await test.attach();
+    const { body: environment } = await test.call('POST', '/v1/environments', { body: { name: 'shop' } });
+    const url = `/v1/environments/${environment.id}/machines`;
+    const refused = await test.call('POST', url, { body: { role: 'web', kind: 'muranoagent' } });
+    assert.deepEqual([refused.status, refused.body.code], [400, 'invalid_request']);
+    assert.equal((await test.call('POST', url, { body: { role: 'web' } })).status, 201);
+  });
+
   it('refuses what comes under the name of another machine, as a broker with logins does later', async () => {
     await using test = await TestApi.open({ driver: poorDriver() });
     const { deployment, plans } = await shopByHandshake(test);

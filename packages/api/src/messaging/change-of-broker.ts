@@ -2,6 +2,7 @@ import { mailboxes } from '@torcello/messaging';
 import type { LetterStore, Transport } from '@torcello/messaging';
 import type { Context } from '../context.js';
 import type { Db } from '../database/store.js';
+import { mailboxesOfMachines } from '../murano-agents/mailbox.js';
 
 /**
  * The broker before this one kept mailboxes, and they went with it: those of all machines are opened here. What lay in
@@ -41,7 +42,7 @@ export async function bringLettersToBroker(
   try {
     for (const { name } of kept) {
       if (await isOfMachine(store.db, name)) {
-        await boxes.open(name);
+        await mailboxesOfMachines(boxes, transport).open(name);
         for (;;) {
           const letter = await letters.next(name, [], clock.now());
           if (letter === undefined) break;

@@ -47,6 +47,7 @@ export function machineRoutes(app: FastifyInstance, services: ApiServices): void
     },
     async (request, reply) => {
       const environment = await environments.find(request.params.e);
+      if (request.body.kind === 'muranoagent') refuseWithoutQueues(services);
       const made = await machines.add(environment, request.body);
       return reply
         .code(201)
@@ -125,6 +126,14 @@ function machineRoutesById(app: FastifyInstance, services: ApiServices): void {
       return replaces ? { joinLine, endedPlans } : { joinLine };
     },
   );
+}
+
+/** A real muranoagent reads a queue, and knows no handshake. */
+function refuseWithoutQueues({ carrier }: ApiServices): void {
+  if (carrier()?.kind !== 'handshake') return;
+  throw new Refusal('invalid_request', 'this broker keeps no mailboxes, and a muranoagent needs one', {
+    cure: 'use a broker with AMQP 0-9-1, or an agent of ours',
+  });
 }
 
 /** A real muranoagent does not join: its login is in its `agent.conf`. */

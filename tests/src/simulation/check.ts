@@ -7,13 +7,13 @@ import type { World } from './world.js';
 
 /** Compares what the system says with what the machines saw; what does not fit goes into the ledger. */
 export async function checkWorld(world: World): Promise<void> {
+  for (const flaw of await outputFlaws(world)) world.ledger.violation(flaw);
   for (const { id, state } of deploymentsOf(world.api.database)) {
     const history = historyOf(world.api.database, id);
     for (const { epoch, event } of history) world.ledger.note(`${id} ${epoch} ${JSON.stringify(event)}`);
     checkEpochs(world, id, history);
     const end = checkReplay(world, id, history);
     if (state === 'succeeded') checkDone(world, id, end);
-    await checkOutputs(world, id);
   }
 }
 
@@ -49,15 +49,19 @@ function checkDone({ ledger }: World, id: string, { plans }: DeploymentState): v
   }
 }
 
-/** The stored output of a step that has ended is what it printed, without a gap or a repeat. */
-async function checkOutputs({ api, agents, ledger }: World, deploymentId: string): Promise<void> {
+/** Stored output of steps that have ended and that is not what they printed, without a gap or a repeat. */
+export async function outputFlaws({ api, agents }: World): Promise<readonly string[]> {
   const { services } = api;
   if (services === undefined) throw new TypeError('the API is away');
   const printed = new Map(agents.flatMap(({ machine }) => [...machine.printed]));
-  const everything = { deploymentId, machine: undefined, step: undefined, tailBytes: 1_000_000 };
-  for (const { planId, step, text, outcome } of await readOutputs(services.context.store.db, everything)) {
-    const whole = printed.get(`${planId}/${step}`) ?? '';
-    if (outcome === 'succeeded' ? text === whole : whole.startsWith(text)) continue;
-    ledger.violation(`output: ${planId}/${step} (${outcome}) is ${JSON.stringify(text)}, not ${JSON.stringify(whole)}`);
+  const flaws: string[] = [];
+  for (const { id: deploymentId } of deploymentsOf(api.database)) {
+    const everything = { deploymentId, machine: undefined, step: undefined, tailBytes: 1_000_000 };
+    for (const { planId, step, text, outcome } of await readOutputs(services.context.store.db, everything)) {
+      const whole = printed.get(`${planId}/${step}`) ?? '';
+      if (outcome === 'succeeded' ? text === whole : whole.startsWith(text)) continue;
+      flaws.push(`output: ${planId}/${step} (${outcome}) is ${JSON.stringify(text)}, not ${JSON.stringify(whole)}`);
+    }
   }
+  return flaws;
 }

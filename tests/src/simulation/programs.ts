@@ -35,7 +35,7 @@ export interface Parts {
 }
 
 const url = 'amqp://torcello:simulated@broker:5672/';
-const heartbeatMs = 15_000;
+const heartbeatMs = 10_000;
 /** A fixed key: the same plans get the same signatures. */
 const planKey = `-----BEGIN PRIVATE KEY-----
 MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g

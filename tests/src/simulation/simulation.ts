@@ -1,6 +1,6 @@
 import { cancelDeployment, resumeDeployment } from '@torcello/api/testing';
 import type { ApiServices } from '@torcello/api/testing';
-import { checkWorld } from './check.js';
+import { checkWorld, outputFlaws } from './check.js';
 import { deploymentsOf, isSettled } from './records.js';
 import type { DeploymentRecord } from './records.js';
 import type { Program, SimulatedAgent } from './programs.js';
@@ -19,6 +19,7 @@ export interface SimulationResult {
 const faultyMs = 20_000;
 const settleMsMax = 600_000;
 const settleStepMs = 2_000;
+const outputMsMax = 120_000;
 const dayMs = 86_400_000;
 
 /** One run: conductors, API, agents and broker in one process, and faults among them, all by one seed. */
@@ -226,8 +227,11 @@ class Simulation {
       }
       await clock.run(settleStepMs);
     }
-    // Output may still be on its way.
-    await clock.run(3_000);
+    // Output may still be on its way, and a connection that is half open is found out after two heartbeats.
+    for (let waitedMs = 0; waitedMs < outputMsMax; waitedMs += settleStepMs) {
+      await clock.run(settleStepMs);
+      if ((await outputFlaws(this.#world)).length === 0) return;
+    }
   }
 }
 

@@ -70,11 +70,7 @@ async function show({ client, printer, context }: ActionWorld<CommonOptions>, na
   ]);
 }
 
-async function redeliver(
-  { client, printer }: ActionWorld<CommonOptions>,
-  name = '',
-  letter?: string,
-): Promise<void> {
+async function redeliver({ client, printer }: ActionWorld<CommonOptions>, name = '', letter?: string): Promise<void> {
   const answer = await client.redeliver(name, letter);
   printer.answer(answer, () => redeliverLines(answer));
 }

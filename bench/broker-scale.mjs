@@ -21,7 +21,7 @@ const aims = {
   listen: ['listening after, in ms', 150],
   queues: ['memory of an idle durable queue of 100,000, in bytes', 1_500],
   connections: ['memory of a connection of 10,000, in bytes', 35_000],
-  backlog: ['growth from a backlog of twice the budget to one of ten times, as a part of the budget', 0.5],
+  backlog: ['growth from a backlog of twice the budget to one of ten times, as a part of the budget', 1],
   recovery: ['recovery of a million messages, in ms', 2_000],
 };
 const cases = { listen, queues, connections, backlog, recovery };

@@ -288,6 +288,7 @@ class RunningBroker implements Broker, BrokerCore, Admission {
 
   #fail(error: unknown): void {
     this.logger.error('the store failed; nothing is confirmed any more', { error });
+    this.#alarms.stop();
     if (this.#onFatal === undefined) throw error;
     this.#onFatal(error);
   }

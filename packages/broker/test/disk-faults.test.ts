@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { seededRandom } from '@torcello/platform/testing';
+import { systemClock } from '@torcello/platform';
+import { seededRandom, SimulatedClock } from '@torcello/platform/testing';
 import { MemoryStore, startBroker } from '../src/index.js';
 import type { Broker } from '../src/index.js';
 import { CrashLedger } from './crash/ledger.js';
@@ -76,7 +77,9 @@ for (const kind of faults) {
       const ledger = new CrashLedger();
       const store = new SimulatedDiskStore({ kind, atCommit });
       let fatal: unknown;
-      const broker = await startBroker({ store, users, onFatal: (error) => (fatal = error) });
+      // A broker without power is never stopped: its timers must not outlive it.
+      const clock = kind === 'ENOSPC' ? systemClock : new SimulatedClock();
+      const broker = await startBroker({ store, users, clock, onFatal: (error) => (fatal = error) });
       store.arm();
       await workUntilFault(broker, store, ledger);
       await (store.hasFailed && kind !== 'ENOSPC' ? undefined : broker.stop());

@@ -154,6 +154,7 @@ function requests(point: Point): void {
       const client = rpcClient(scene.transport, { topic });
       // The window goes by arrival, and all of these arrive before anything else does.
       for (const id of ['same', 'same', ...Array.from({ length: 20 }, (_, at) => `other ${at}`), 'same']) cast(id);
+      await scene.raw.look(topic);
       let seen: readonly unknown[] = [];
       while (seen.length < 22) seen = await client.call('noted');
       assert.equal(seen.length, 22, topic);

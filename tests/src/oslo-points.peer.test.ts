@@ -260,14 +260,17 @@ function lateness(point: Point): void {
   });
   point('22: a request waits for a server that starts later, both ways', async (scene) => {
     const { oslo, transport, topic } = scene;
+    // oslo.messaging answers before its consumers are gone, and what they still take is lost.
+    const stopped = async (): Promise<void> => {
+      await oslo.tell('stop', { topic });
+      while ((await transport.inspect({ queue: topic })).consumers > 0);
+    };
     await oslo.tell('serve', { topic });
-    await oslo.tell('stop', { topic });
+    await stopped();
     const fromUs = rpcClient(transport, { topic }).call('who');
     await oslo.tell('serve', { topic });
     assert.equal(await fromUs, 'python');
-    await oslo.tell('stop', { topic });
-    // oslo.messaging answers before its consumers are gone, and what they still take is lost.
-    while ((await transport.inspect({ queue: topic })).consumers > 0);
+    await stopped();
     const fromPython = call(scene, 'who');
     await using _ = await serving(scene, { methods: { who: () => 'ours' } });
     assert.equal(await fromPython, 'ours');

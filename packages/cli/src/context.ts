@@ -1,4 +1,4 @@
-import type { Clock, Random } from '@torcello/platform';
+import { systemClock, type Clock, type Random } from '@torcello/platform';
 
 /** The world of one run of the command line; tests hand in their own. */
 export interface CliContext {
@@ -31,8 +31,7 @@ export interface SignalSource {
 
 const stopSignals: readonly StopSignal[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
-/** The signals of this process. */
-export const processSignals: SignalSource = {
+const ofThisProcess: SignalSource = {
   listen: (listener) => {
     for (const signal of stopSignals) process.on(signal, listener);
     return () => {
@@ -40,3 +39,28 @@ export const processSignals: SignalSource = {
     };
   },
 };
+
+/** Two of the same signal within this time are one wish. */
+const sameWishMsMax = 500;
+
+/**
+ * One wish to stop, heard once: a terminal sends Ctrl-C to every process of the foreground, and `npm` and `npx` pass
+ * theirs on, so that a program below them gets each twice.
+ */
+export function heardOnce(source: SignalSource, clock: Pick<Clock, 'monotonicMs'>): SignalSource {
+  return {
+    listen: (listener) => {
+      const lastMs = new Map<StopSignal, number>();
+      return source.listen((signal) => {
+        const nowMs = clock.monotonicMs();
+        const isEcho = nowMs - (lastMs.get(signal) ?? -Infinity) < sameWishMsMax;
+        if (isEcho) return;
+        lastMs.set(signal, nowMs);
+        listener(signal);
+      });
+    },
+  };
+}
+
+/** The signals of this process. */
+export const processSignals: SignalSource = heardOnce(ofThisProcess, systemClock);

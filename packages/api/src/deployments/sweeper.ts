@@ -1,7 +1,7 @@
-import { Background, sleep } from '@torcello/platform';
 import type { Context } from '../context.js';
 import { writeHint } from '../database/outbox.js';
 import { apiLimits } from '../limits.js';
+import { Rounds } from '../rounds.js';
 import type { Leases } from './leases.js';
 
 export interface SweeperOptions {
@@ -16,25 +16,30 @@ export interface SweeperOptions {
  */
 export class Sweeper {
   readonly #options: SweeperOptions;
-  readonly #background: Background;
-  readonly #stopping = new AbortController();
+  readonly #rounds: Rounds;
   /** Until when a hint may still lie in the tasks mailbox. */
   readonly #hintedUntilMs = new Map<string, number>();
 
   constructor(options: SweeperOptions) {
     this.#options = options;
-    this.#background = new Background((what, error) =>
-      options.context.logger.error('the sweeper failed', { what, error }),
-    );
+    const { context, sweepMs } = options;
+    this.#rounds = new Rounds({
+      clock: context.clock,
+      intervalMs: sweepMs,
+      round: async () => {
+        await this.sweep();
+        return 'later';
+      },
+      onFailure: (error) => context.logger.error('a sweep failed, the next one tries again', { error }),
+    });
   }
 
   start(): void {
-    this.#background.run('sweeper', () => this.#run());
+    this.#rounds.start();
   }
 
-  async stop(): Promise<void> {
-    this.#stopping.abort(new Error('the sweeper stops'));
-    await this.#background.settled();
+  stop(): Promise<void> {
+    return this.#rounds.stop();
   }
 
   /** A hint has reached the broker. */
@@ -61,18 +66,6 @@ export class Sweeper {
       for (const deploymentId of hinted) await writeHint(context, work, { deploymentId, expiresMs: sweepMs });
       return hinted;
     });
-  }
-
-  async #run(): Promise<void> {
-    const { context, sweepMs } = this.#options;
-    while (!this.#stopping.signal.aborted) {
-      try {
-        await this.sweep();
-      } catch (error) {
-        context.logger.error('a sweep failed, the next one tries again', { error });
-      }
-      await sleep(context.clock, sweepMs, this.#stopping.signal).catch(() => undefined);
-    }
   }
 
   #forgetOld(): void {

@@ -1,7 +1,7 @@
 import type { Mailboxes } from '@torcello/messaging';
-import { Background, sleep } from '@torcello/platform';
 import type { Context } from '../context.js';
 import { apiLimits } from '../limits.js';
+import { Rounds } from '../rounds.js';
 import type { AgentAccounts } from './accounts.js';
 
 export interface ReconcilerOptions {
@@ -18,30 +18,30 @@ export interface ReconcilerOptions {
  */
 export class Reconciler {
   readonly #options: ReconcilerOptions;
-  readonly #background: Background;
-  readonly #stopping = new AbortController();
+  readonly #rounds: Rounds;
   #unlisten: () => void = () => undefined;
-  #wakeUp = new AbortController();
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
-    this.#background = new Background((what, error) =>
-      options.context.logger.error('the reconciler failed', { what, error }),
-    );
+    const { context, intervalMs } = options;
+    this.#rounds = new Rounds({
+      clock: context.clock,
+      intervalMs,
+      round: async () => ((await this.reconcile()) ? 'now' : 'later'),
+      onFailure: (error) => context.logger.warn('the broker is not as the database says yet', { error }),
+    });
   }
 
   start(): void {
     this.#unlisten = this.#options.context.notices.listen((notice) => {
-      if (notice.type === 'mailboxes') this.#wakeUp.abort(new Error('there is work'));
+      if (notice.type === 'mailboxes') this.#rounds.wake();
     });
-    this.#background.run('reconciler', () => this.#run());
+    this.#rounds.start();
   }
 
   async stop(): Promise<void> {
     this.#unlisten();
-    this.#stopping.abort(new Error('the reconciler stops'));
-    this.#wakeUp.abort(new Error('the reconciler stops'));
-    await this.#background.settled();
+    await this.#rounds.stop();
   }
 
   /** One round: true when more is left that can be done now. */
@@ -49,21 +49,6 @@ export class Reconciler {
     const hasMoreToMake = await this.#makeMailboxes();
     const hasMoreToRemove = await this.#removeMailboxes();
     return hasMoreToMake || hasMoreToRemove;
-  }
-
-  async #run(): Promise<void> {
-    const { context, intervalMs } = this.#options;
-    while (!this.#stopping.signal.aborted) {
-      this.#wakeUp = new AbortController();
-      let hasMore = false;
-      try {
-        hasMore = await this.reconcile();
-      } catch (error) {
-        context.logger.warn('the broker is not as the database says yet', { error });
-      }
-      if (hasMore || this.#stopping.signal.aborted) continue;
-      await sleep(context.clock, intervalMs, this.#wakeUp.signal).catch(() => undefined);
-    }
   }
 
   async #makeMailboxes(): Promise<boolean> {

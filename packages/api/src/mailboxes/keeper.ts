@@ -1,10 +1,11 @@
 import { letterKindHeader } from '@torcello/contracts';
 import { isMessagingError, mailboxes } from '@torcello/messaging';
 import type { Transport } from '@torcello/messaging';
-import { Background, sleep } from '@torcello/platform';
 import type { MachineRow } from '../database/tables.js';
 import { apiLimits } from '../limits.js';
 import { isUp } from '../messaging/broker-side.js';
+import { Rounds } from '../rounds.js';
+import type { NextRound } from '../rounds.js';
 import { beginEnd } from './begin-end.js';
 import { expiresAtMs, lifetimeOf } from './contact.js';
 import { drain } from './drain.js';
@@ -28,34 +29,34 @@ export interface MailboxKeeperOptions extends EndParts {
  */
 export class MailboxKeeper {
   readonly #options: MailboxKeeperOptions;
-  readonly #background: Background;
-  readonly #stopping = new AbortController();
+  readonly #rounds: Rounds;
   readonly #events: EventSender;
   readonly #emptying = new Map<string, Promise<void>>();
   readonly #nearSinceMs = new Map<string, number>();
   #unlisten: () => void = () => undefined;
-  #wakeUp = new AbortController();
 
   constructor(options: MailboxKeeperOptions) {
     this.#options = options;
     this.#events = new EventSender(options.context);
-    this.#background = new Background((what, error) =>
-      options.context.logger.error('the mailbox keeper failed', { what, error }),
-    );
+    const { clock, logger } = options.context;
+    this.#rounds = new Rounds({
+      clock,
+      intervalMs: lookMs,
+      round: () => this.#look(),
+      onFailure: (error) => logger.error('the mailbox keeper failed', { error }),
+    });
   }
 
   start(): void {
     this.#unlisten = this.#options.context.notices.listen((notice) => {
-      if (notice.type === 'mailboxes') this.#wakeUp.abort(new Error('there is work'));
+      if (notice.type === 'mailboxes') this.#rounds.wake();
     });
-    this.#background.run('keeper', () => this.#run());
+    this.#rounds.start();
   }
 
   async stop(): Promise<void> {
     this.#unlisten();
-    this.#stopping.abort(new Error('the keeper stops'));
-    this.#wakeUp.abort(new Error('the keeper stops'));
-    await this.#background.settled();
+    await this.#rounds.stop();
     await Promise.allSettled(this.#emptying.values());
   }
 
@@ -65,34 +66,29 @@ export class MailboxKeeper {
     if (transport !== undefined && isUp(transport)) await this.#emptyOne(transport, mailbox);
   }
 
-  async #run(): Promise<void> {
-    const { clock } = this.#options.context;
-    while (!this.#stopping.signal.aborted) {
-      this.#wakeUp = new AbortController();
-      await this.#attempt('ends', () => this.#beginDue());
-      await this.#attempt('returns', () => this.#reopenReturned());
-      const transport = this.#options.transport();
-      if (transport !== undefined && isUp(transport)) await this.#workAt(transport);
-      await this.#attempt('settling', () => this.#settleDue());
-      await this.#attempt('stranded plans', () => this.#endStranded());
-      if (this.#stopping.signal.aborted) return;
-      await sleep(clock, lookMs, this.#wakeUp.signal).catch(() => undefined);
-    }
+  async #look(): Promise<NextRound> {
+    await this.#attempt('ends', () => this.#beginDue());
+    await this.#attempt('returns', () => this.#reopenReturned());
+    const transport = this.#options.transport();
+    if (transport !== undefined && isUp(transport)) await this.#workAt(transport);
+    await this.#attempt('settling', () => this.#settleDue());
+    await this.#attempt('stranded plans', () => this.#endStranded());
+    return 'later';
   }
 
   async #workAt(transport: Transport): Promise<void> {
     await this.#attempt('emptying', () => this.#empty(transport));
     await this.#attempt('letters', () => this.#putAgain(transport));
-    await this.#attempt('events', () => this.#events.send(transport, this.#stopping.signal));
+    await this.#attempt('events', () => this.#events.send(transport, this.#rounds.signal));
   }
 
   /** What fails is tried again with the next look, and holds up nothing else. */
   async #attempt(what: string, action: () => Promise<void>): Promise<void> {
-    if (this.#stopping.signal.aborted) return;
+    if (this.#rounds.signal.aborted) return;
     try {
       await action();
     } catch (error) {
-      if (!this.#stopping.signal.aborted)
+      if (!this.#rounds.signal.aborted)
         this.#options.context.logger.warn('mailboxes wait for the next look', { what, error });
     }
   }
@@ -104,7 +100,7 @@ export class MailboxKeeper {
     const nowMs = context.clock.now();
     const due = near.filter((machine) => expiresAtMs(machine, this.#options.lifetimeMs) <= nowMs);
     for (const { id } of due.filter((machine) => this.#isSilenceProved(machine))) {
-      if (this.#stopping.signal.aborted) return;
+      if (this.#rounds.signal.aborted) return;
       await context.store.write(async (work) => {
         // A sign of life may have come in between.
         const [machine] = await this.#pastLifetime({ aheadMs: 0, db: work.db, id });
@@ -178,7 +174,7 @@ export class MailboxKeeper {
       }
     };
     await Promise.all(Array.from({ length: emptiedAtOnce }, work));
-    if (ends.length === apiLimits.mailboxesOpenedAtOnceMax.value) this.#wakeUp.abort(new Error('there is more'));
+    if (ends.length === apiLimits.mailboxesOpenedAtOnceMax.value) this.#rounds.wake();
   }
 
   /** One that is being emptied already is only waited for. */
@@ -188,7 +184,7 @@ export class MailboxKeeper {
     if (running !== undefined) return running;
     const empty = async (): Promise<void> => {
       try {
-        await drain({ store, transport, mailbox, signal: this.#stopping.signal });
+        await drain({ store, transport, mailbox, signal: this.#rounds.signal });
         await store.write((work) => finishEnd(this.#options, work, mailbox));
       } finally {
         this.#emptying.delete(mailbox);
@@ -266,7 +262,7 @@ export class MailboxKeeper {
     for (const letter of letters) {
       try {
         const outgoing = { id: letter.letter_id, body: letter.body, headers: { [letterKindHeader]: letter.kind } };
-        await boxes?.put(letter.mailbox, outgoing, { signal: this.#stopping.signal, timeoutMs: putTimeoutMs });
+        await boxes?.put(letter.mailbox, outgoing, { signal: this.#rounds.signal, timeoutMs: putTimeoutMs });
       } catch (error) {
         if (isMessagingError(error, 'UNROUTABLE')) continue;
         throw error;

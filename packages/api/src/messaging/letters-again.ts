@@ -1,8 +1,8 @@
 import { letterKindHeader } from '@torcello/contracts';
 import { isMessagingError } from '@torcello/messaging';
 import type { Mailboxes } from '@torcello/messaging';
-import { Background, sleep } from '@torcello/platform';
 import type { Context } from '../context.js';
+import { Rounds } from '../rounds.js';
 
 export interface LettersAgainOptions {
   readonly context: Context;
@@ -20,23 +20,25 @@ const lettersPerRound = 100;
  */
 export class LettersAgain {
   readonly #options: LettersAgainOptions;
-  readonly #background: Background;
-  readonly #stopping = new AbortController();
+  readonly #rounds: Rounds;
 
   constructor(options: LettersAgainOptions) {
     this.#options = options;
-    this.#background = new Background((what, error) =>
-      options.context.logger.error('asking after plans failed', { what, error }),
-    );
+    const { context, intervalMs } = options;
+    this.#rounds = new Rounds({
+      clock: context.clock,
+      intervalMs,
+      round: async () => ((await this.put()) === 0 ? 'never' : 'later'),
+      onFailure: (error) => context.logger.error('asking after plans failed, trying again', { error }),
+    });
   }
 
   start(): void {
-    this.#background.run('letters again', () => this.#run());
+    this.#rounds.start();
   }
 
-  async stop(): Promise<void> {
-    this.#stopping.abort(new Error('the API stops'));
-    await this.#background.settled();
+  stop(): Promise<void> {
+    return this.#rounds.stop();
   }
 
   /** One round; answers how many letters are left. */
@@ -66,14 +68,14 @@ export class LettersAgain {
     readonly is_mailbox_declared: number | null;
   }): Promise<boolean> {
     const { context, mailboxes } = this.#options;
-    if (row.is_mailbox_declared === 0 || this.#stopping.signal.aborted) return false;
+    if (row.is_mailbox_declared === 0 || this.#rounds.signal.aborted) return false;
     const letter = { id: row.plan_id, body: row.body, headers: { [letterKindHeader]: 'plan' } };
     try {
-      await mailboxes.put(row.mailbox, letter, { signal: this.#stopping.signal });
+      await mailboxes.put(row.mailbox, letter, { signal: this.#rounds.signal });
       return true;
     } catch (error) {
       if (!isMessagingError(error)) throw error;
-      if (!this.#stopping.signal.aborted)
+      if (!this.#rounds.signal.aborted)
         context.logger.warn('a letter could not be put again yet', { planId: row.plan_id, error });
       return false;
     }
@@ -83,17 +85,5 @@ export class LettersAgain {
     await this.#options.context.store.write(async ({ db }) => {
       await db.deleteFrom('letters_again').where('plan_id', '=', planId).execute();
     });
-  }
-
-  async #run(): Promise<void> {
-    const { context, intervalMs } = this.#options;
-    while (!this.#stopping.signal.aborted) {
-      const left = await this.put().catch((error: unknown) => {
-        context.logger.error('asking after plans failed, trying again', { error });
-        return 1;
-      });
-      if (left === 0) return;
-      await sleep(context.clock, intervalMs, this.#stopping.signal).catch(() => undefined);
-    }
   }
 }

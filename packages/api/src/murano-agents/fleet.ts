@@ -2,12 +2,13 @@ import { isMuranoQueue, muranoAnswersMailbox, muranoPlanId, nextStamp } from '@t
 import type { DeploymentEvent } from '@torcello/contracts';
 import { isMessagingError } from '@torcello/messaging';
 import type { Delivery, Mailboxes, Transport } from '@torcello/messaging';
-import { Background, sleep } from '@torcello/platform';
+import { Background } from '@torcello/platform';
 import type { Context } from '../context.js';
 import type { History } from '../deployments/history.js';
 import { deploymentRow } from '../deployments/rows.js';
 import { apiLimits } from '../limits.js';
 import { BatchReader } from '../messaging/batch-reader.js';
+import { Rounds } from '../rounds.js';
 import { MuranoInbox } from './answer-inbox.js';
 import { noteContact, openPlans, unwantedPlans } from './fleet-rows.js';
 import type { FleetMachine, OpenMuranoPlan } from './fleet-rows.js';
@@ -44,7 +45,7 @@ export class MuranoFleet {
   readonly #options: MuranoFleetOptions;
   readonly #background: Background;
   readonly #reader: BatchReader;
-  readonly #stopping = new AbortController();
+  readonly #rounds: Rounds;
   readonly #watches = new Map<string, Watch>();
 
   constructor(options: MuranoFleetOptions) {
@@ -63,15 +64,25 @@ export class MuranoFleet {
       logger,
       handle: (batch) => inbox.take(batch),
     });
+    this.#rounds = new Rounds({
+      clock,
+      intervalMs: options.intervalMs,
+      isPausedFirst: true,
+      round: async () => {
+        await this.look();
+        return 'later';
+      },
+      onFailure: (error) => logger.warn('the queues of muranoagents could not be looked at', { error }),
+    });
   }
 
   start(): void {
     this.#background.run('answers of muranoagents', () => this.#reader.start());
-    this.#background.run('muranoagents', () => this.#run());
+    this.#rounds.start();
   }
 
   async stop(): Promise<void> {
-    this.#stopping.abort(new Error('the API stops'));
+    await this.#rounds.stop();
     await this.#background.settled();
     await this.#reader.stop();
   }
@@ -94,23 +105,10 @@ export class MuranoFleet {
     await Promise.all(Array.from({ length: muranoAgentLimits.queuesLookedAtAtOnceMax.value }, work));
   }
 
-  async #run(): Promise<void> {
-    const { context, intervalMs } = this.#options;
-    while (!this.#stopping.signal.aborted) {
-      await sleep(context.clock, intervalMs, this.#stopping.signal).catch(() => undefined);
-      if (this.#stopping.signal.aborted) return;
-      try {
-        await this.look();
-      } catch (error) {
-        context.logger.warn('the queues of muranoagents could not be looked at', { error });
-      }
-    }
-  }
-
   async #lookAt(machine: FleetMachine): Promise<void> {
     const { context } = this.#options;
     const seen = await this.#inspect(machine);
-    if (seen === undefined || this.#stopping.signal.aborted) return;
+    if (seen === undefined || this.#rounds.signal.aborted) return;
     const nowMs = context.clock.now();
     const watch = this.#watches.get(machine.id) ?? newWatch(0);
     this.#watches.set(machine.id, watch);
@@ -193,7 +191,7 @@ export class MuranoFleet {
     });
     const id = muranoPlanId(plan.planId, row.nth);
     const body = withIdAndStamp(letter.body, { id, stamp: row.stamp });
-    await mailboxes.put(machine.mailbox, { id, body, contentType: 'text/plain' }, { signal: this.#stopping.signal });
+    await mailboxes.put(machine.mailbox, { id, body, contentType: 'text/plain' }, { signal: this.#rounds.signal });
     await context.store.write((work) => putSend(work, { ...row, sent_at: context.clock.now() }));
     context.logger.info('a plan was sent to a muranoagent again', { planId: plan.planId, nth: row.nth });
   }

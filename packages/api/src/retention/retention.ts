@@ -1,8 +1,8 @@
-import { Background, sleep } from '@torcello/platform';
 import type { Context } from '../context.js';
 import { writeAudit } from '../database/audit.js';
 import type { Work } from '../database/store.js';
 import { apiLimits } from '../limits.js';
+import { Rounds } from '../rounds.js';
 
 export interface RetentionSettings {
   /** Output of a deployment is kept so long after its end. */
@@ -23,14 +23,21 @@ export interface RetentionOptions extends RetentionSettings {
  */
 export class Retention {
   readonly #options: RetentionOptions;
-  readonly #background: Background;
-  readonly #stopping = new AbortController();
+  readonly #rounds: Rounds;
 
   constructor(options: RetentionOptions) {
     this.#options = options;
-    this.#background = new Background((what, error) =>
-      options.context.logger.error('the retention failed', { what, error }),
-    );
+    const { context, sweepMs } = options;
+    this.#rounds = new Rounds({
+      clock: context.clock,
+      intervalMs: sweepMs,
+      round: async () => {
+        await this.sweep();
+        return 'later';
+      },
+      onFailure: (error) =>
+        context.logger.error('a sweep of the retention failed, the next one tries again', { error }),
+    });
   }
 
   get settings(): RetentionSettings {
@@ -38,12 +45,11 @@ export class Retention {
   }
 
   start(): void {
-    this.#background.run('retention', () => this.#run());
+    this.#rounds.start();
   }
 
-  async stop(): Promise<void> {
-    this.#stopping.abort(new Error('the retention stops'));
-    await this.#background.settled();
+  stop(): Promise<void> {
+    return this.#rounds.stop();
   }
 
   /** One sweep; answers of how many deployments something was dropped. */
@@ -52,18 +58,6 @@ export class Retention {
     const outputs = await this.#dropAll('output_dropped_at', keepOutputMs, (id) => this.#dropOutput(id));
     const histories = await this.#dropAll('history_dropped_at', keepHistoryMs, (id) => this.#dropHistory(id));
     return { outputs, histories };
-  }
-
-  async #run(): Promise<void> {
-    const { context, sweepMs } = this.#options;
-    while (!this.#stopping.signal.aborted) {
-      try {
-        await this.sweep();
-      } catch (error) {
-        context.logger.error('a sweep of the retention failed, the next one tries again', { error });
-      }
-      await sleep(context.clock, sweepMs, this.#stopping.signal).catch(() => undefined);
-    }
   }
 
   async #dropAll(
@@ -81,7 +75,7 @@ export class Retention {
       .orderBy('finished_at')
       .execute();
     for (const { id } of due) {
-      if (this.#stopping.signal.aborted) return 0;
+      if (this.#rounds.signal.aborted) return 0;
       await drop(id);
     }
     return due.length;
@@ -89,7 +83,7 @@ export class Retention {
 
   async #dropOutput(deploymentId: string): Promise<void> {
     const { context, keepOutputMs } = this.#options;
-    while (!this.#stopping.signal.aborted && (await this.#dropPieces(deploymentId)));
+    while (!this.#rounds.signal.aborted && (await this.#dropPieces(deploymentId)));
     await context.store.write(async (work) => {
       // A resume may have come in between: then it is kept, with what is left of it.
       if (!(await isStillDue(work, deploymentId, context.clock.now() - keepOutputMs))) return;

@@ -1,4 +1,3 @@
-import { Background, sleep } from '@torcello/platform';
 import type { Context } from '../context.js';
 import type { Work } from '../database/store.js';
 import type { History } from '../deployments/history.js';
@@ -6,6 +5,7 @@ import { leaveLost } from '../deployments/leave-lost.js';
 import { deploymentRow } from '../deployments/rows.js';
 import { apiLimits } from '../limits.js';
 import type { Presence } from '../machines/presence.js';
+import { Rounds } from '../rounds.js';
 
 /** How often it is looked for what is due: with the lateness below, well within the 5 s that are promised. */
 const lookMs = 1_000;
@@ -15,23 +15,29 @@ const latenessMs = 1_000;
 /** Carries out what is due. Timers are rows: those that passed while the API was away are carried out at its start. */
 export class Timers {
   readonly #parts: { readonly context: Context; readonly history: History; readonly presence: Presence };
-  readonly #background: Background;
-  readonly #stopping = new AbortController();
+  readonly #rounds: Rounds;
 
   constructor(parts: { readonly context: Context; readonly history: History; readonly presence: Presence }) {
     this.#parts = parts;
-    this.#background = new Background((what, error) =>
-      parts.context.logger.error('the timers failed', { what, error }),
-    );
+    const { clock, logger } = parts.context;
+    this.#rounds = new Rounds({
+      clock,
+      intervalMs: lookMs,
+      round: async () => {
+        const hasMore = await this.fire();
+        await leaveLost(parts);
+        return hasMore ? 'now' : 'later';
+      },
+      onFailure: (error) => logger.error('a timer failed, the next look tries again', { error }),
+    });
   }
 
   start(): void {
-    this.#background.run('timers', () => this.#run());
+    this.#rounds.start();
   }
 
-  async stop(): Promise<void> {
-    this.#stopping.abort(new Error('the timers stop'));
-    await this.#background.settled();
+  stop(): Promise<void> {
+    return this.#rounds.stop();
   }
 
   /** One look; true when more is due. */
@@ -53,20 +59,6 @@ export class Timers {
       }
     });
     return due.length === limit;
-  }
-
-  async #run(): Promise<void> {
-    const { context } = this.#parts;
-    while (!this.#stopping.signal.aborted) {
-      let hasMore = false;
-      try {
-        hasMore = await this.fire();
-        await leaveLost(this.#parts);
-      } catch (error) {
-        context.logger.error('a timer failed, the next look tries again', { error });
-      }
-      if (!hasMore) await sleep(context.clock, lookMs, this.#stopping.signal).catch(() => undefined);
-    }
   }
 
   /** `not delivered` is said only where nobody can have read the mailbox; else the plan is unknown until it settles. */

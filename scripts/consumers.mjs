@@ -1,10 +1,11 @@
 /**
  * The library as its users get it. Packs messaging, driver-amqp091 and otel, installs them from the archives into a fresh
  * project, compiles that project with TypeScript 5.9, 6 and 7, runs what came out on Node 20, 22, 24 and 26 and on Bun, and
- * runs the library's own tests on each Node. Takes minutes and asks the package registry; `npm run consumers`.
+ * runs the library's own tests on each Node, and those of the API's database, whose SQLite is Node's own from 22 on. Takes
+ * minutes and asks the package registry; `npm run consumers`.
  *
  *     npm run consumers                     all of it
- *     npm run consumers -- types runtimes   only these parts: types, runtimes, tests
+ *     npm run consumers -- types runtimes   only these parts: types, runtimes, tests, database
  */
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -47,6 +48,7 @@ try {
   if (isWanted('types')) compileAll();
   if (isWanted('runtimes')) runAll();
   if (isWanted('tests')) testAll();
+  if (isWanted('database')) testDatabases();
 } finally {
   rmSync(place, { recursive: true, force: true });
 }
@@ -116,15 +118,25 @@ function runAll() {
   }
 }
 
+/** Files of it that are opened, copied while they are written, restored and migrated. */
+function testDatabases() {
+  const files = ['store', 'backup', 'migrations'].map((name) => `packages/api/test/${name}.test.ts`);
+  runTests('database', files);
+}
+
 function testAll() {
   const files = ['packages/messaging/test', 'packages/driver-amqp091/test', 'packages/otel/test'].flatMap((folder) =>
     readdirSync(root + folder)
       .filter((file) => file.endsWith('.test.ts') && !file.endsWith('.peer.test.ts'))
       .map((file) => `${folder}/${file}`),
   );
+  runTests('tests', files);
+}
+
+function runTests(part, files) {
   for (const major of Object.keys(nodes)) {
     const args = ['--import', 'tsx', '--conditions=source', '--test', '--test-concurrency=2', ...files];
-    report(`tests: Node ${major}`, nodeOf(major), args, root);
+    report(`${part}: Node ${major}`, nodeOf(major), args, root);
   }
 }
 

@@ -22,10 +22,10 @@ export interface Work {
 /** The API's truth. Every change goes through `write`; reads that need no transaction use `db`. */
 export class Store {
   readonly db: Db;
-  readonly #copyTo: (file: string) => Promise<void>;
+  readonly #copyTo: CopyTo;
   readonly #held: HeldConnection;
 
-  constructor(db: Db, parts: { readonly copyTo: OpenDatabase['copyTo']; readonly held: HeldConnection }) {
+  constructor(db: Db, parts: { readonly copyTo: CopyTo; readonly held: HeldConnection }) {
     this.db = db;
     this.#copyTo = parts.copyTo;
     this.#held = parts.held;
@@ -33,7 +33,16 @@ export class Store {
 
   /** Writes everything that is committed into a new file, as it is at one instant; others go on writing meanwhile. */
   async copyTo(file: string): Promise<void> {
-    await this.#copyTo(file);
+    // `node:sqlite` gives up when its first step finds a transaction open (with the error "not an error"): until that step
+    // is done the connection is ours.
+    const begun = new AbortController();
+    const firstStep = new Promise<void>((resolve) => begun.signal.addEventListener('abort', () => resolve()));
+    let copying: Promise<void> = Promise.resolve();
+    await this.db.connection().execute(async () => {
+      copying = this.#copyTo(file, () => begun.abort());
+      await Promise.race([firstStep, copying]);
+    });
+    await copying;
   }
 
   /** Runs `work` in one transaction that takes the write lock at once. A throw leaves nothing behind. */
@@ -81,7 +90,7 @@ export async function openStore(dataDirectory: string): Promise<Store> {
 export async function openStoreOn(
   database: SqliteDatabase,
   name: string,
-  copyTo: OpenDatabase['copyTo'] = async (to) => void database.prepare('vacuum into ?').run(to),
+  copyTo: CopyTo = async (to) => void database.prepare('vacuum into ?').run(to),
 ): Promise<Store> {
   const held = new HeldConnection();
   const db: Db = new Kysely<Tables>({ dialect: sqliteDialect(database, held) });
@@ -94,9 +103,12 @@ export async function openStoreOn(
   return new Store(db, { copyTo, held });
 }
 
+/** Copies the database into a new file; `onStep` is called after each step of it, if it takes several. */
+type CopyTo = (file: string, onStep: () => void) => Promise<void>;
+
 interface OpenDatabase {
   readonly database: SqliteDatabase;
-  readonly copyTo: (file: string) => Promise<void>;
+  readonly copyTo: CopyTo;
 }
 
 /**
@@ -151,7 +163,11 @@ const pagesPerStep = 500;
 interface SqliteLibrary {
   readonly DatabaseSync?: new (file: string) => SqliteDatabase;
   /** In `node:sqlite` from Node 22.16 on. */
-  readonly backup?: (database: SqliteDatabase, file: string, options: { readonly rate: number }) => Promise<unknown>;
+  readonly backup?: (
+    database: SqliteDatabase,
+    file: string,
+    options: { readonly rate: number; readonly progress: () => void },
+  ) => Promise<unknown>;
 }
 
 function openSqlite(file: string): OpenDatabase {
@@ -161,8 +177,8 @@ function openSqlite(file: string): OpenDatabase {
     if (library?.DatabaseSync === undefined) continue;
     const { backup } = library;
     const database = new library.DatabaseSync(file);
-    const copyTo = async (to: string): Promise<void> => {
-      if (backup !== undefined) await backup(database, to, { rate: pagesPerStep });
+    const copyTo: CopyTo = async (to, onStep) => {
+      if (backup !== undefined) await backup(database, to, { rate: pagesPerStep, progress: onStep });
       else database.prepare('vacuum into ?').run(to);
     };
     return { database, copyTo };

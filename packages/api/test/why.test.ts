@@ -48,8 +48,28 @@ describe('why', () => {
     await test.clock.advance(31_000);
     assert.equal(await codeOf(test, deployment), 'waiting-for-conductor-takeover');
     await test.call('POST', `/v1/deployments/${deployment}/cancel`);
+    assert.equal(await codeOf(test, deployment), 'ended-resumable');
+    const { why } = (await test.call('GET', `/v1/why/${deployment}`)).body;
+    assert.equal(why.cure, `torcello resume ${deployment}`);
+    assert.match(why.text, /cancelled/);
+    // Nothing can be done again where there is nothing any more.
+    await test.call('DELETE', `/v1/environments/${environment}?abandon=true`);
     assert.equal(await codeOf(test, deployment), 'nothing-waits');
     assert.equal((await test.call('GET', '/v1/why/nothing')).status, 404);
+  });
+
+  it('tells for a deployment what each of its plans waits for, the most first', async () => {
+    await using test = await TestApi.open();
+    const { deployment, machines } = await posted(test, 3);
+    const { plans } = (await test.call('GET', `/v1/why/${deployment}`)).body;
+    assert.deepEqual(
+      plans.map((row: { machines: number; machine: string; why: { code: string } }) => [
+        row.machines,
+        row.machine,
+        row.why.code,
+      ]),
+      [[3, machines[0]?.name, 'waiting-machine-never-joined']],
+    );
   });
 
   it('finds a machine by its name, where only one has it', async () => {

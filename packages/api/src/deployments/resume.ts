@@ -27,7 +27,8 @@ export async function resumeDeployment(
   await context.store.write(async (work) => {
     const row = await deploymentRow(work.db, order.deploymentId);
     if (row === undefined) throw new Refusal('not_found', `no deployment ${order.deploymentId}`);
-    await refuseUnfit(work.db, row);
+    const refusal = await whyNotResumable(work.db, row);
+    if (refusal !== undefined) throw refusal;
     await refuseOverload(work.db);
     const fixes = Object.entries(order.packages).map(([serviceId, packageId]): PackageFix => ({
       serviceId,
@@ -48,15 +49,16 @@ export async function resumeDeployment(
   });
 }
 
-async function refuseUnfit(db: Db, row: DeploymentRow): Promise<void> {
+/** Why a deployment cannot be resumed as it is. */
+export async function whyNotResumable(db: Db, row: DeploymentRow): Promise<Refusal | undefined> {
   if (row.finished_at === null)
-    throw new Refusal('not_resumable', `deployment ${row.id} has not ended yet`, {
+    return new Refusal('not_resumable', `deployment ${row.id} has not ended yet`, {
       cure: `torcello cancel ${row.id}, or wait`,
     });
   if (row.state === 'succeeded' || row.state === 'superseded')
-    throw new Refusal('not_resumable', `deployment ${row.id} has ${row.state}: nothing of it is left to do`);
+    return new Refusal('not_resumable', `deployment ${row.id} has ${row.state}: nothing of it is left to do`);
   if (row.history_dropped_at !== null)
-    throw new Refusal('not_resumable', `the history of deployment ${row.id} is past its retention`, {
+    return new Refusal('not_resumable', `the history of deployment ${row.id} is past its retention`, {
       cure: 'deploy it anew',
     });
   const environment = await db
@@ -65,10 +67,10 @@ async function refuseUnfit(db: Db, row: DeploymentRow): Promise<void> {
     .where('id', '=', row.environment_id)
     .executeTakeFirst();
   if (environment === undefined)
-    throw new Refusal('not_resumable', `the environment ${row.environment_name} is not there any more`);
+    return new Refusal('not_resumable', `the environment ${row.environment_name} is not there any more`);
   const running = await unfinishedDeployment(db, row.environment_id);
   if (running !== undefined)
-    throw new Refusal('environment_busy', `deployment ${running.id} of ${row.environment_name} is not finished`, {
+    return new Refusal('environment_busy', `deployment ${running.id} of ${row.environment_name} is not finished`, {
       cure: `torcello why ${running.id}`,
     });
   const newer = await db
@@ -78,8 +80,8 @@ async function refuseUnfit(db: Db, row: DeploymentRow): Promise<void> {
     .where('accepted_at', '>', row.accepted_at)
     .limit(1)
     .executeTakeFirst();
-  if (newer === undefined) return;
-  throw new Refusal('not_resumable', `${row.environment_name} was worked on since, by deployment ${newer.id}`, {
+  if (newer === undefined) return undefined;
+  return new Refusal('not_resumable', `${row.environment_name} was worked on since, by deployment ${newer.id}`, {
     cure: `torcello resume ${newer.id}, or deploy anew`,
   });
 }

@@ -49,6 +49,8 @@ export function viewMuranoDeployment(row: DeploymentRow): Json {
     created: muranoTime(row.accepted_at),
     updated: finished ?? muranoTime(row.accepted_at),
     state: muranoStates[row.state],
+    // Ours: Murano has one word for all that did not succeed.
+    outcome: row.finished_at === null ? null : row.state,
     action: { name: row.action === 'deploy' ? 'Deploy' : 'Delete environment' },
     result: row.finished_at === null ? null : { isException: row.state !== 'succeeded', result: row.reason },
     description: null,

@@ -1,17 +1,28 @@
 import type { FastifyInstance } from 'fastify';
 import type { MailboxEndRow } from '../database/mailbox-tables.js';
-import type { MachineRow } from '../database/tables.js';
+import type { DeploymentRow, MachineRow } from '../database/tables.js';
+import { whyNotResumable } from '../deployments/resume.js';
 import { deploymentRow } from '../deployments/rows.js';
+import type { PlanView } from '../deployments/view.js';
 import { Refusal } from '../errors.js';
 import { whyMailbox } from '../why/mailbox-why.js';
 import { why } from '../why/why.js';
 import type { Why } from '../why/why.js';
 import type { ApiServices } from './api-services.js';
-import { answer, params, text } from './schemas.js';
+import { answer, list, params, text } from './schemas.js';
 
 interface Found {
   readonly kind: 'deployment' | 'plan' | 'machine' | 'mailbox' | 'environment' | 'message';
   readonly id: string;
+  readonly why: Why;
+  /** Of a deployment: what its plans wait for, a row a cause. */
+  readonly plans?: readonly WaitingPlans[];
+}
+
+interface WaitingPlans {
+  /** One of them. */
+  readonly machine: string;
+  readonly machines: number;
   readonly why: Why;
 }
 
@@ -24,7 +35,7 @@ export function whyRoutes(app: FastifyInstance, services: ApiServices): void {
         summary: 'What it waits for, since when, until when, and the command that changes it',
         tags: ['deployments'],
         params: params('id'),
-        response: { 200: answer('Why', { kind: text, id: text, why: answer('Cause') }) },
+        response: { 200: answer('Why', { kind: text, id: text, why: answer('Cause'), plans: list }) },
       },
     },
     async (request) => {
@@ -59,7 +70,29 @@ async function ofDeployment(services: ApiServices, id: string): Promise<Found | 
   const row = await deploymentRow(services.context.store.db, id);
   if (row === undefined) return undefined;
   const view = await services.views.deployment(row);
-  return { kind: 'deployment', id, why: view.why ?? nothing(row.finished_at ?? row.accepted_at, row.state) };
+  const plans = waitingPlans(view.plans);
+  return { kind: 'deployment', id, why: view.why ?? (await whyEnded(services, row)), plans };
+}
+
+async function whyEnded({ context }: ApiServices, row: DeploymentRow): Promise<Why> {
+  const sinceMs = row.finished_at ?? row.accepted_at;
+  if ((await whyNotResumable(context.store.db, row)) !== undefined) return nothing(sinceMs, row.state);
+  return why('ended-resumable', { sinceMs, names: { state: row.state, deployment: row.id } });
+}
+
+function waitingPlans(plans: readonly PlanView[]): readonly WaitingPlans[] {
+  const byCause = new Map<string, WaitingPlans>();
+  for (const { why: cause, machine } of plans) {
+    if (cause === undefined) continue;
+    const before = byCause.get(cause.code);
+    byCause.set(
+      cause.code,
+      before === undefined
+        ? { machine: machine.name, machines: 1, why: cause }
+        : { ...before, machines: before.machines + 1 },
+    );
+  }
+  return [...byCause.values()].toSorted((a, b) => b.machines - a.machines);
 }
 
 async function ofPlan(services: ApiServices, id: string): Promise<Found | undefined> {

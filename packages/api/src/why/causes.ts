@@ -245,6 +245,12 @@ export const causes: Readonly<Record<CauseCode, Cause>> = {
     cure: 'torcello quarantine list; deploy again what is missing',
     endsWith: 'torcello quarantine discard',
   },
+  'ended-resumable': {
+    of: ['deployment'],
+    text: 'it waits for nothing: {state}, and the machines that have not succeeded can be done again',
+    cure: 'torcello resume {deployment}',
+    endsWith: 'nothing',
+  },
   'nothing-waits': {
     of: ['deployment', 'plan', 'machine', 'mailbox', 'environment'],
     text: 'it waits for nothing: {state}',
@@ -293,4 +299,5 @@ export type CauseCode =
   | 'dead-letter'
   | 'event-not-sent'
   | 'result-quarantined'
+  | 'ended-resumable'
   | 'nothing-waits';

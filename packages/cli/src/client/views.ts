@@ -67,6 +67,8 @@ export interface DeploymentRow {
   readonly environment_id: string;
   readonly environment_name?: string;
   readonly state: string;
+  /** How it ended, where it has. */
+  readonly outcome?: string | null;
   readonly started: string | null;
   readonly finished: string | null;
   readonly action?: unknown;
@@ -218,6 +220,15 @@ export interface WhyAnswer {
   readonly name?: string | null;
   readonly state?: string | null;
   readonly why?: WhyView | readonly WhyView[] | null;
+  /** Of a deployment: what its plans wait for, a row a cause. */
+  readonly plans?: readonly WaitingPlans[];
+}
+
+export interface WaitingPlans {
+  /** One of them. */
+  readonly machine: string;
+  readonly machines: number;
+  readonly why: WhyView;
 }
 
 /** What a deployment would do: the stages in their order, with who is in each. */

@@ -41,9 +41,6 @@ export function deploymentCommand(run: CommandRun): Command {
   ]);
 }
 
-/** Murano's states in the words that everything else here uses. */
-const stateWords: Readonly<Record<string, string>> = { success: 'succeeded', completed_w_errors: 'not succeeded' };
-
 async function list({ client, printer }: ActionWorld<CommonOptions>, name?: string): Promise<void> {
   const only = name === undefined ? undefined : (await client.environmentNamed(name)).id;
   const deployments = await client.deployments(only);
@@ -58,7 +55,7 @@ async function list({ client, printer }: ActionWorld<CommonOptions>, name?: stri
     rows: deployments.map((row) => [
       row.id,
       row.environment_name ?? row.environment_id,
-      stateWords[row.state] ?? row.state,
+      row.outcome ?? row.state,
       row.started ?? '-',
       row.finished ?? '-',
     ]),

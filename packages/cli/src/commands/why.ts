@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import type { WhyAnswer, WhyView } from '../client/views.js';
+import type { WaitingPlans, WhyAnswer, WhyView } from '../client/views.js';
 import { safeText } from '../output/text.js';
-import { whyText } from '../output/why-text.js';
+import { causeLine, whyText } from '../output/why-text.js';
 import { apiCommand, type CommandRun } from './command-kit.js';
 
 /** `torcello why`: what something waits for, and the command that changes it. */
@@ -17,6 +17,7 @@ export function whyCommand(run: CommandRun): Command {
       printer.answer(answer, () => [
         headLine(answer, id),
         ...(causes.length === 0 ? ['It waits for nothing.'] : causes.flatMap((why) => whyText(why, nowMs))),
+        ...more(answer).map((plans) => causeLine(plans, nowMs)),
       ]);
     },
   );
@@ -25,6 +26,12 @@ export function whyCommand(run: CommandRun): Command {
 function causesOf({ why }: WhyAnswer): readonly WhyView[] {
   if (why === undefined || why === null) return [];
   return isList(why) ? why : [why];
+}
+
+/** What else plans wait for: the cause of the whole, where it is that of one plan alone, is told already. */
+function more(answer: WhyAnswer): readonly WaitingPlans[] {
+  const told = new Set(causesOf(answer).map(({ code }) => code));
+  return (answer.plans ?? []).filter(({ machines, why }) => machines > 1 || !told.has(why.code));
 }
 
 function isList(why: WhyView | readonly WhyView[]): why is readonly WhyView[] {

@@ -1,4 +1,4 @@
-import type { PlanRow, StageRow, WhyView } from '../client/views.js';
+import type { PlanRow, StageRow, WaitingPlans, WhyView } from '../client/views.js';
 import { stageName, waitOf } from './deployment-text.js';
 import { formatAge, parseInstant, safeText } from './text.js';
 
@@ -21,11 +21,14 @@ export function waitingLines(plans: readonly PlanRow[], nowMs: number): readonly
   return [...byCode.values()].slice(0, causesShownMax).map((group) => {
     const [first] = group;
     if (first === undefined) return '';
-    const { why, plan } = first;
-    const who = group.length === 1 ? plan.machine.name : `${plan.machine.name} and ${group.length - 1} more`;
-    const cure = why.cure ?? undefined;
-    return safeText(`${who}: ${why.text}${spanText(why, nowMs)}${cure === undefined ? '' : `; try: ${cure}`}`);
+    return causeLine({ machine: first.plan.machine.name, machines: group.length, why: first.why }, nowMs);
   });
+}
+
+export function causeLine({ machine, machines, why }: WaitingPlans, nowMs: number): string {
+  const who = machines === 1 ? machine : `${machine} and ${machines - 1} more`;
+  const cure = why.cure ?? undefined;
+  return safeText(`${who}: ${why.text}${spanText(why, nowMs)}${cure === undefined ? '' : `; try: ${cure}`}`);
 }
 
 const stagesShownMax = 5;

@@ -106,7 +106,7 @@ export class Channel implements ConsumerChannel, ChannelScope {
     const { clock, limits } = this.connection.core;
     const nowMs = clock.monotonicMs();
     for (const { tag, atMs, queue } of this.unsettled.all()) {
-      const mostMs = queue.definition.options.consumerTimeoutMs ?? limits.consumerTimeoutMs;
+      const mostMs = queue.options.consumerTimeoutMs ?? limits.consumerTimeoutMs;
       if (nowMs - atMs < mostMs) continue;
       const text = `delivery ${tag} on channel ${this.number} was not acknowledged within ${mostMs} ms`;
       return this.#fail(new AmqpError('PRECONDITION_FAILED', text), noMethod);

@@ -42,7 +42,7 @@ export class DeadLetters {
 
   /** Drops the message where the queue names no exchange, or one that is not there. */
   send(dead: DeadMessage): void {
-    if (dead.queue.definition.options.deadLetterExchange === undefined) return;
+    if (dead.queue.options.deadLetterExchange === undefined) return;
     this.#waiting.push(dead);
     if (this.#isSending) return;
     this.#isSending = true;
@@ -54,7 +54,7 @@ export class DeadLetters {
   }
 
   #publish({ queue, message, reason }: DeadMessage): void {
-    const { deadLetterExchange: exchange = '', deadLetterRoutingKey } = queue.definition.options;
+    const { deadLetterExchange: exchange = '', deadLetterRoutingKey } = queue.options;
     if (exchange !== '' && !this.#exchanges.has(exchange)) return;
     const deathsInARow = reason === 'rejected' ? 0 : message.deathsInARow + 1;
     if (deathsInARow > deathsInARowMax) return;

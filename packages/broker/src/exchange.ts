@@ -1,3 +1,4 @@
+import { untyped } from '@torcello/amqp091';
 import type { FieldTable } from '@torcello/amqp091';
 import type { Queue } from './queue/queue.js';
 import { DirectRouter } from './routing/direct.js';
@@ -44,15 +45,23 @@ export class Exchange {
   readonly router: Router<Destination>;
   /** Bindings that start here, by what makes them different from one another. */
   readonly bindings: Map<string, Binding> = new Map();
+  /** Where a message goes that matches nothing here: as declared, else as a policy says. */
+  alternate: string | undefined;
 
   constructor(definition: ExchangeDefinition) {
     this.definition = definition;
     this.router = routers[definition.type]();
+    this.alternate = declaredAlternate(definition);
   }
 
   get name(): string {
     return this.definition.name;
   }
+}
+
+export function declaredAlternate(definition: ExchangeDefinition): string | undefined {
+  const name = untyped(definition.arguments['alternate-exchange']);
+  return typeof name === 'string' ? name : undefined;
 }
 
 export function isExchangeType(type: string): type is ExchangeType {

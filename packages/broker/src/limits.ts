@@ -73,6 +73,8 @@ export interface BrokerLimits {
   readonly definitionsBytesMax: number;
   /** Users of the broker. */
   readonly usersMax: number;
+  /** Policies of one virtual host, those of the operator counted apart. */
+  readonly policiesPerVhostMax: number;
 }
 
 const MiB = 1024 * 1024;
@@ -110,4 +112,5 @@ export const defaultLimits: BrokerLimits = {
   managementBodyBytesMax: 64 * 1024,
   definitionsBytesMax: 16 * MiB,
   usersMax: 100_000,
+  policiesPerVhostMax: 256,
 };

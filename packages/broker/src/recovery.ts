@@ -3,6 +3,7 @@ import type { BrokerLimits } from './limits.js';
 import type { Queue } from './queue/queue.js';
 import { StoreDamage } from './store/message-store.js';
 import type { MessageStore } from './store/message-store.js';
+import type { PolicyRecord } from './policy/policies.js';
 import { recordKinds } from './topology-records.js';
 import type { BindingRecord, ExchangeRecord, QueueRecord } from './topology-records.js';
 import type { Vhost } from './vhost.js';
@@ -54,6 +55,7 @@ function recoverEntities(store: MessageStore, target: RecoveryTarget): Map<numbe
   const all = <T>(kind: string): readonly T[] => (found.get(kind) ?? []) as readonly T[];
   for (const { name } of all<{ name: string }>(recordKinds.vhost)) target.vhost(name);
   for (const user of all<User>(recordKinds.user)) target.users.recover(user);
+  for (const record of all<PolicyRecord>(recordKinds.policy)) target.vhost(record.policy.vhost).recoverPolicy(record);
   for (const record of all<ExchangeRecord>(recordKinds.exchange)) target.vhost(record.vhost).recoverExchange(record);
   const queues = new Map<number, Queue>();
   for (const record of all<QueueRecord>(recordKinds.queue)) {

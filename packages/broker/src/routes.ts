@@ -1,4 +1,3 @@
-import { untyped } from '@torcello/amqp091';
 import type { BasicProperties, FieldTable } from '@torcello/amqp091';
 import { AmqpError } from './amqp-error.js';
 import { Exchange } from './exchange.js';
@@ -56,9 +55,8 @@ export class Routes {
     }
   }
 
-  #alternate(exchange: Exchange): Exchange | undefined {
-    const name = untyped(exchange.definition.arguments['alternate-exchange']);
-    return typeof name === 'string' ? this.#exchanges.get(name) : undefined;
+  #alternate({ alternate }: Exchange): Exchange | undefined {
+    return alternate === undefined ? undefined : this.#exchanges.get(alternate);
   }
 }
 

@@ -35,6 +35,7 @@ export const recordKinds = {
   queue: 'queue',
   binding: 'binding',
   user: 'user',
+  policy: 'policy',
 } as const;
 
 /** A key made of words; each is escaped, so that names may hold anything. */

@@ -1,15 +1,22 @@
 import { fieldValuesEqual } from '@torcello/amqp091';
 import type { BasicProperties, FieldTable } from '@torcello/amqp091';
 import type { Clock, Logger, Random } from '@torcello/platform';
+import { matchesName } from './access/name-pattern.js';
+import type { NamePattern } from './access/name-pattern.js';
 import { AmqpError } from './amqp-error.js';
 import { DeadLetters } from './dead-letters.js';
-import { Exchange, isExchangeType, predeclaredExchanges } from './exchange.js';
+import { declaredAlternate, Exchange, isExchangeType, predeclaredExchanges } from './exchange.js';
 import type { Binding, Destination, ExchangeDefinition } from './exchange.js';
 import type { BrokerLimits } from './limits.js';
 import type { Message } from './queue/message.js';
 import { queueOptions } from './queue/queue-options.js';
 import { Queue } from './queue/queue.js';
 import type { DeathReason, QueueDefinition, QueueSurroundings } from './queue/queue.js';
+import { PolicyRefused } from './policy/policy-refused.js';
+import { effectiveArguments } from './policy/policy-keys.js';
+import { Policies } from './policy/policies.js';
+import type { AppliedPolicies, PolicyRecord } from './policy/policies.js';
+import type { Policy, PolicyKind } from './policy/policy.js';
 import { Routes } from './routes.js';
 import type { Pager } from './pager.js';
 import type { CommitLog } from './store/commit-log.js';
@@ -81,6 +88,7 @@ export class Vhost {
   readonly #around: VhostSurroundings;
   readonly #exclusive = new Map<object, Set<Queue>>();
   readonly #bindingsTo = new Map<Destination, Set<Binding>>();
+  readonly #policies: Policies;
   readonly #routes: Routes;
   readonly #deadLetters: DeadLetters;
   readonly #aroundQueues: QueueSurroundings;
@@ -88,6 +96,7 @@ export class Vhost {
   constructor(name: string, around: VhostSurroundings) {
     this.name = name;
     this.#around = around;
+    this.#policies = new Policies(around.log);
     this.#routes = new Routes(this.exchanges, this.queues);
     this.#deadLetters = new DeadLetters({ clock: around.clock, exchanges: this.exchanges, routes: this.#routes });
     const { clock, log, pager } = around;
@@ -135,8 +144,7 @@ export class Vhost {
     if (this.exchanges.size >= this.#around.limits.exchangesPerVhostMax) {
       throw new AmqpError('RESOURCE_ERROR', `vhost '${this.name}' has all the exchanges it may have`, 'channel');
     }
-    const exchange = new Exchange(definition);
-    this.exchanges.set(name, exchange);
+    const exchange = this.#addExchange(definition);
     if (definition.isDurable)
       this.#put(recordKey(recordKinds.exchange, this.name, name), this.#exchangeRecord(exchange));
     return exchange;
@@ -214,6 +222,41 @@ export class Vhost {
     if (binding !== undefined) this.#removeBinding(binding);
   }
 
+  /** The policies of a kind, those that count first in front. */
+  policies(kind: PolicyKind): readonly Policy[] {
+    return this.#policies.all(kind);
+  }
+
+  /** What policies say of a queue or an exchange. */
+  policiesOf(thing: Destination): AppliedPolicies {
+    const type = thing instanceof Exchange ? 'exchange' : thing.options.type;
+    return this.#policies.for({ name: thing.name, type });
+  }
+
+  /** Makes or changes a policy, which holds at once for what is there. @throws PolicyRefused when there are too many. */
+  putPolicy(kind: PolicyKind, policy: Policy): void {
+    const before = this.#policies.get(kind, policy.name);
+    const { policiesPerVhostMax } = this.#around.limits;
+    if (before === undefined && this.#policies.all(kind).length >= policiesPerVhostMax) {
+      throw new PolicyRefused(`vhost '${this.name}' has all the policies it may have (${policiesPerVhostMax})`);
+    }
+    this.#policies.put(kind, policy);
+    this.#policiesChanged([...(before?.globs ?? []), ...policy.globs]);
+  }
+
+  /** False when there is no such policy. */
+  deletePolicy(kind: PolicyKind, name: string): boolean {
+    const policy = this.#policies.delete(kind, name);
+    if (policy !== undefined) this.#policiesChanged(policy.globs);
+    return policy !== undefined;
+  }
+
+  /** To be called before exchanges and queues are recovered. */
+  recoverPolicy(record: PolicyRecord): void {
+    this.#policies.recover(record);
+    this.#policiesChanged(record.policy.globs);
+  }
+
   /** Whether changes of this thing go to the store. */
   isDurable(thing: Destination): boolean {
     return isKept(thing);
@@ -229,7 +272,7 @@ export class Vhost {
       isInternal: record.internal,
       arguments: tableFromText(record.arguments),
     };
-    this.exchanges.set(record.name, new Exchange(definition));
+    this.#addExchange(definition);
   }
 
   recoverQueue(record: QueueRecord): Queue {
@@ -278,8 +321,36 @@ export class Vhost {
 
   #addQueue(definition: QueueDefinition): Queue {
     const queue = new Queue(definition, this.#aroundQueues);
+    if (!this.#policies.isEmpty) this.#applyPolicies(queue);
     this.queues.set(definition.name, queue);
     return queue;
+  }
+
+  #addExchange(definition: ExchangeDefinition): Exchange {
+    const exchange = new Exchange(definition);
+    if (!this.#policies.isEmpty) this.#applyPolicies(exchange);
+    this.exchanges.set(definition.name, exchange);
+    return exchange;
+  }
+
+  #policiesChanged(globs: NamePattern): void {
+    for (const things of [this.exchanges, this.queues]) {
+      for (const [name, thing] of things) if (matchesName(globs, name)) this.#applyPolicies(thing);
+    }
+  }
+
+  #applyPolicies(thing: Destination): void {
+    const { definition } = this.policiesOf(thing);
+    if (thing instanceof Exchange) {
+      const alternate = definition['alternate-exchange'];
+      thing.alternate =
+        declaredAlternate(thing.definition) ?? (alternate === undefined ? undefined : String(alternate));
+      return;
+    }
+    const { options, arguments: declared } = thing.definition;
+    const isPlain = Object.keys(definition).length === 0;
+    if (isPlain && thing.options === options) return;
+    thing.apply(isPlain ? options : queueOptions(effectiveArguments(declared, definition)));
   }
 
   #disown(queue: Queue): void {
@@ -298,7 +369,7 @@ export class Vhost {
   #queueIsDone(queue: Queue, why: 'unused' | 'last-consumer-gone'): void {
     const isReported = why === 'unused' && queue.readyCount > 0;
     const messages = why === 'unused' ? queue.expireAll() : queue.readyCount;
-    const hasDeadLetter = queue.definition.options.deadLetterExchange !== undefined;
+    const hasDeadLetter = queue.options.deadLetterExchange !== undefined;
     this.deleteQueue(queue);
     if (!isReported) return;
     const fields = { vhost: this.name, queue: queue.name, messages, deadLettered: hasDeadLetter };

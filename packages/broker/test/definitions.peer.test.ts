@@ -54,6 +54,8 @@ test('definitions go from one broker to the next, users with their passwords', a
   const first = await managed(t);
   const second = await managed(t);
   await declareThings(first.url);
+  await first.call('PUT', '/api/policies/%2f/short', { pattern: '^w', definition: { 'max-length': 10 }, priority: 3 });
+  await first.call('PUT', '/api/operator-policies/%2f/most', { pattern: '', definition: { 'max-length': 5 } });
   await first.broker.users.put('mover', { password: 'secret', tags: ['monitoring'] });
   const definitions = JSON.parse((await first.call('GET', '/api/definitions')).text) as Definitions;
   assert.deepEqual(
@@ -67,13 +69,14 @@ test('definitions go from one broker to the next, users with their passwords', a
   assert.equal((await second.call('POST', '/api/definitions', definitions)).status, 204);
   assert.deepEqual(JSON.parse((await second.call('GET', '/api/definitions')).text), definitions);
   assert.equal((await second.broker.users.login('mover', 'secret'))?.name, 'mover');
+  assert.equal(second.broker.vhosts.get('/')?.queues.get('work')?.options.lengthMax, 5, 'policies came along');
   const changed = {
     ...definitions,
     queues: [{ ...definitions.queues[0], durable: true, arguments: { 'x-max-priority': 6 } }],
   };
   assert.equal((await second.call('POST', '/api/definitions', changed)).status, 400);
-  const policy = { ...definitions, policies: [{ name: 'p' }] };
-  assert.match((await second.call('POST', '/api/definitions', policy)).text, /no policies/);
+  const parameter = { ...definitions, parameters: [{ component: 'shovel', vhost: '/', name: 's', value: {} }] };
+  assert.match((await second.call('POST', '/api/definitions', parameter)).text, /no parameters of shovel/);
 });
 
 test('what is running is shown, and measured for Prometheus', async (t) => {
@@ -102,17 +105,28 @@ test('definitions go to RabbitMQ and come back', { skip }, async (t) => {
   t.after(() => folder.remove());
   const first = await managed(t);
   await declareThings(first.url);
+  const policy = {
+    pattern: '^work$',
+    'apply-to': 'queues',
+    definition: { 'max-length': 9, overflow: 'reject-publish' },
+  };
+  assert.equal((await first.call('PUT', '/api/policies/%2f/short', policy)).status, 201);
+  const most = { pattern: '', 'apply-to': 'queues', definition: { 'max-length': 7 } };
+  assert.equal((await first.call('PUT', '/api/operator-policies/%2f/most', most)).status, 201);
   const definitions = JSON.parse((await first.call('GET', '/api/definitions')).text) as Definitions;
   const [there, back] = [join(folder.path, 'there.json'), join(folder.path, 'back.json')];
   writeFileSync(there, JSON.stringify(definitions));
   await rabbit.control('import_definitions', there);
   assert.match(await rabbit.control('list_queues', '--quiet', 'name', 'durable'), /work\ttrue/);
   assert.match(await rabbit.control('list_bindings', '--quiet'), /orders\s+exchange\s+work\s+queue\s+new\.#/);
+  assert.match(await rabbit.control('list_queues', '--quiet', 'name', 'policy'), /work\tshort/);
   await rabbit.control('change_password', 'guest', 'other');
   await rabbit.control('export_definitions', back);
   const second = await managed(t);
   const answer = await second.call('POST', '/api/definitions', JSON.parse(readFileSync(back, 'utf8')));
   assert.equal(answer.status, 204, answer.text);
   assert.equal(second.broker.vhosts.get('/')?.queues.get('work')?.definition.options.priorityMax, 5);
+  const { lengthMax, overflow } = second.broker.vhosts.get('/')?.queues.get('work')?.options ?? {};
+  assert.deepEqual([lengthMax, overflow], [7, 'reject-publish'], 'policies came back');
   assert.equal((await second.broker.users.login('guest', 'other'))?.name, 'guest', 'with the password of RabbitMQ');
 });

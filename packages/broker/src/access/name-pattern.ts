@@ -53,6 +53,37 @@ export function patternFromRegex(regex: string): NamePattern | undefined {
   return [isPrefix ? `${literal}*` : literal];
 }
 
+/**
+ * Reads a regular expression as globs, as far as it is one: literals, `.*`, the anchors `^` and `$`, and alternatives
+ * (`a|b`, `^(a|b)$`). What is not anchored goes on with anything, as on RabbitMQ. Undefined for every other one.
+ */
+export function globsFromRegex(regex: string): NamePattern | undefined {
+  if (regex.includes('\\|')) return undefined;
+  const [, start = '', inner, end = ''] = /^(\^?)\((?:\?:)?([^()]*)\)(\$?)$/.exec(regex) ?? [];
+  const parts = inner === undefined ? regex.split('|') : inner.split('|').map((part) => start + part + end);
+  const globs = parts.map(globFromRegex);
+  return globs.every((glob) => glob !== undefined) ? globs : undefined;
+}
+
+function globFromRegex(regex: string): string | undefined {
+  const isAnchored = regex.startsWith('^');
+  let glob = isAnchored ? '' : '*';
+  for (let at = isAnchored ? 1 : 0; at < regex.length; at++) {
+    const character = regex[at] ?? '';
+    if (character === '$' && at === regex.length - 1) return glob;
+    if (character === '.' && regex[at + 1] === '*') {
+      if (!glob.endsWith('*')) glob += '*';
+      at++;
+    } else if (character === '\\') {
+      const escaped = regex[++at] ?? '';
+      if (!/^[^A-Za-z0-9*]$/.test(escaped)) return undefined;
+      glob += escaped;
+    } else if (metacharacters.has(character)) return undefined;
+    else glob += character;
+  }
+  return glob.endsWith('*') ? glob : `${glob}*`;
+}
+
 /** RabbitMQ's regular expression for a pattern, for display. */
 export function patternToRegex(pattern: NamePattern): string {
   if (pattern.length === 0) return '^$';

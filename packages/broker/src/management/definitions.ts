@@ -7,7 +7,9 @@ import { AmqpError } from '../amqp-error.js';
 import type { Broker } from '../broker.js';
 import { HttpError } from './http-error.js';
 import { shownBindings, shownExchanges, shownQueues } from './listings.js';
+import { policyRow } from '../policy/policy.js';
 import { version } from '../version.js';
+import { operatorRow, policiesOf, putPolicies } from './policy-definitions.js';
 
 type Row = Readonly<Record<string, unknown>>;
 
@@ -32,9 +34,9 @@ export function exportDefinitions(broker: Broker): unknown {
     vhosts: vhosts.map(({ name }) => ({ name })),
     permissions: users.flatMap(permissionRows),
     topic_permissions: users.flatMap(topicRows),
-    parameters: [],
+    parameters: vhosts.flatMap((vhost) => vhost.policies('operator_policy').map(operatorRow)),
     global_parameters: [],
-    policies: [],
+    policies: vhosts.flatMap((vhost) => vhost.policies('policy').map(policyRow)),
     queues: queues.map(({ name, vhost, durable, auto_delete, arguments: args }) => ({
       name,
       vhost,
@@ -87,7 +89,7 @@ function topicRows(user: User): Row[] {
  * @throws HttpError 400 that names the first row which cannot be taken; rows before it stand.
  */
 export async function importDefinitions(broker: Broker, definitions: Row): Promise<void> {
-  refuseOthers(definitions);
+  const policies = policiesOf({ policies: rows(definitions, 'policies'), parameters: rows(definitions, 'parameters') });
   for (const row of rows(definitions, 'vhosts')) await broker.createVhost(text(row, 'name'));
   for (const row of rows(definitions, 'users')) broker.users.restore(userFrom(broker, row));
   for (const row of rows(definitions, 'permissions')) {
@@ -103,18 +105,11 @@ export async function importDefinitions(broker: Broker, definitions: Row): Promi
     const at = { vhost: text(row, 'vhost'), exchange: text(row, 'exchange') };
     broker.users.setTopicPermissions(userOf(broker, row), at, rights);
   }
+  putPolicies(broker, policies);
   for (const row of rows(definitions, 'exchanges')) taken('exchange', row, () => declareExchange(broker, row));
   for (const row of rows(definitions, 'queues')) taken('queue', row, () => declareQueue(broker, row));
   for (const row of rows(definitions, 'bindings')) taken('binding', row, () => bind(broker, row));
   await broker.durable();
-}
-
-/** What this broker has not must not vanish in silence. */
-function refuseOthers(definitions: Row): void {
-  for (const part of ['policies', 'parameters']) {
-    if (rows(definitions, part).length > 0)
-      throw new HttpError(400, `this broker has no ${part}; take them out of the definitions`);
-  }
 }
 
 function userFrom(broker: Broker, row: Row): User {

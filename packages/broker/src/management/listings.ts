@@ -14,6 +14,7 @@ export function shownQueues(vhosts: Iterable<Vhost>): unknown[] {
 
 export function shownQueue(vhost: Vhost, queue: Queue): unknown {
   const { definition, readyCount, unsettledCount } = queue;
+  const { policy, operatorPolicy, definition: effective } = vhost.policiesOf(queue);
   return {
     name: queue.name,
     vhost: vhost.name,
@@ -27,6 +28,9 @@ export function shownQueue(vhost: Vhost, queue: Queue): unknown {
     messages: readyCount + unsettledCount,
     messages_ready: readyCount,
     messages_unacknowledged: unsettledCount,
+    policy: policy?.name ?? null,
+    operator_policy: operatorPolicy?.name ?? null,
+    effective_policy_definition: effective,
     torcello_may_be_seen: queue.mayBeSeen,
   };
 }

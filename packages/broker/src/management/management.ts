@@ -3,11 +3,12 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { HostPort, Logger } from '@torcello/platform';
 import { administratorTag } from '../access/users.js';
+import type { User } from '../access/users.js';
 import type { Broker } from '../broker.js';
 import type { BrokerLimits } from '../limits.js';
 import { HttpError } from './http-error.js';
 import { routes } from './routes.js';
-import type { Answer, Route } from './routes.js';
+import type { Answer, Route } from './route.js';
 
 const headersMsMax = 10_000;
 const requestMsMax = 30_000;
@@ -53,14 +54,16 @@ async function serve(place: Place, request: IncomingMessage): Promise<Answer> {
   const segments = pathOf(request.url ?? '');
   const matching = routes.filter((route) => matches(route, segments));
   const route = matching.find(({ method }) => method === request.method);
-  if (route?.isPublic !== true) await authenticate(place.broker, request.headers.authorization);
+  const isPublic = route?.isPublic === true;
+  const user = isPublic ? undefined : await authenticate(place.broker, request.headers.authorization);
   if (matching.length === 0) throw new HttpError(404, 'there is nothing at this path');
   if (route === undefined) throw new HttpError(405, 'this path does not know the method');
   const { managementBodyBytesMax, definitionsBytesMax } = place.limits;
   const bytesMax = route.isLarge === true ? definitionsBytesMax : managementBodyBytesMax;
   const hasBody = route.method === 'PUT' || route.method === 'POST';
   const body = hasBody ? await bodyOf(request, bytesMax) : {};
-  return route.serve({ ...place, names: namesIn(route, segments), body });
+  const query = new URLSearchParams(request.url?.split('?')[1]);
+  return route.serve({ ...place, user, names: namesIn(route, segments), query, body });
 }
 
 function pathOf(url: string): readonly string[] {
@@ -86,7 +89,7 @@ function namesIn(route: Route, segments: readonly string[]): readonly string[] {
 }
 
 /** Only administrators come in. */
-async function authenticate(broker: Broker, authorization: string | undefined): Promise<void> {
+async function authenticate(broker: Broker, authorization: string | undefined): Promise<User> {
   const [scheme = '', encoded = ''] = (authorization ?? '').split(' ');
   const text = Buffer.from(encoded, 'base64').toString('utf8');
   const at = text.indexOf(':');
@@ -94,6 +97,7 @@ async function authenticate(broker: Broker, authorization: string | undefined): 
   const user = await broker.users.login(text.slice(0, at), text.slice(at + 1));
   if (user === undefined) throw new HttpError(401, 'the login is wrong');
   if (!user.tags.includes(administratorTag)) throw new HttpError(401, 'the user is not an administrator');
+  return user;
 }
 
 async function bodyOf(request: IncomingMessage, bytesMax: number): Promise<Readonly<Record<string, unknown>>> {

@@ -2,39 +2,12 @@ import { everything, userLimits } from '../access/users.js';
 import type { Permissions, User, UserLimit } from '../access/users.js';
 import { patternFromRegex, patternToRegex } from '../access/name-pattern.js';
 import type { NamePattern } from '../access/name-pattern.js';
-import type { Broker } from '../broker.js';
-import type { BrokerLimits } from '../limits.js';
-import type { Vhost } from '../vhost.js';
 import { exportDefinitions, importDefinitions } from './definitions.js';
 import { HttpError } from './http-error.js';
 import { metricsText, shownBindings, shownExchanges, shownOverview, shownQueue, shownQueues } from './listings.js';
-
-export interface Answer {
-  readonly status: number;
-  readonly body?: unknown;
-  /** A text instead of JSON. */
-  readonly text?: string;
-}
-
-/** One request, its path already matched. */
-export interface RouteRequest {
-  readonly broker: Broker;
-  readonly limits: BrokerLimits;
-  /** The variable parts of the path, decoded, in order. */
-  readonly names: readonly string[];
-  readonly body: Readonly<Record<string, unknown>>;
-}
-
-export interface Route {
-  readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
-  /** Segments behind `/api/`; `*` is a variable one. */
-  readonly path: string;
-  /** Served without a login. */
-  readonly isPublic?: true;
-  /** The body may be as large as definitions are. */
-  readonly isLarge?: true;
-  readonly serve: (request: RouteRequest) => Answer | Promise<Answer>;
-}
+import { policyRoutes } from './policy-routes.js';
+import { created, freshName, noContent, ok, userNamed, vhostNamed } from './route.js';
+import type { Answer, Route, RouteRequest } from './route.js';
 
 /** The part of RabbitMQ's management interface that the broker has, under the same names. */
 export const routes: readonly Route[] = [
@@ -63,14 +36,8 @@ export const routes: readonly Route[] = [
   { method: 'GET', path: 'queues/*', serve: (request) => ok(shownQueues([vhostNamed(request)])) },
   { method: 'GET', path: 'queues/*/*', serve: getQueue },
   { method: 'DELETE', path: 'connections/username/*', serve: closeConnections },
+  ...policyRoutes,
 ];
-
-const created: Answer = { status: 201 };
-const noContent: Answer = { status: 204 };
-
-function ok(body: unknown): Answer {
-  return { status: 200, body };
-}
 
 function alarms({ broker }: RouteRequest): Answer {
   const reason = broker.blockedReason;
@@ -83,14 +50,14 @@ async function putDefinitions({ broker, body }: RouteRequest): Promise<Answer> {
 }
 
 async function putVhost({ broker, names }: RouteRequest): Promise<Answer> {
-  const [name = ''] = names;
+  const name = freshName('vhost', names[0] ?? '');
   const isThere = broker.vhosts.has(name);
   await broker.createVhost(name);
   return isThere ? noContent : created;
 }
 
 async function putUser({ broker, limits, names, body }: RouteRequest): Promise<Answer> {
-  const [name = ''] = names;
+  const name = freshName('user', names[0] ?? '');
   const { password } = body;
   if (typeof password !== 'string' && password !== undefined) throw new HttpError(400, 'password is not a string');
   if (password === undefined && body['password_hash'] !== '') {
@@ -187,18 +154,6 @@ function closeConnections({ broker, names }: RouteRequest): Answer {
 
 function shownUser(user: User): unknown {
   return { name: user.name, tags: user.tags };
-}
-
-function vhostNamed({ broker, names }: RouteRequest): Vhost {
-  const vhost = broker.vhosts.get(names[0] ?? '');
-  if (vhost === undefined) throw new HttpError(404, `there is no vhost '${names[0] ?? ''}'`);
-  return vhost;
-}
-
-function userNamed({ broker, names }: RouteRequest, at: number): User {
-  const user = broker.users.get(names[at] ?? '');
-  if (user === undefined) throw new HttpError(404, `there is no user '${names[at] ?? ''}'`);
-  return user;
 }
 
 /** Tags as an array, or as RabbitMQ's older form, a list with commas. */

@@ -52,6 +52,8 @@ const recovered: PendingChange = { ticket: 0, operation: undefined, owner: undef
  */
 export class Queue implements ReadyOwner, Pageable, ChangeOwner {
   readonly definition: QueueDefinition;
+  /** What holds now: the declaration, and what policies add. */
+  #options: QueueOptions;
   readonly #around: QueueSurroundings;
   readonly #ready: ReadyList;
   readonly #unsettled = new Set<QueueEntry>();
@@ -68,6 +70,7 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
 
   constructor(definition: QueueDefinition, around: QueueSurroundings) {
     this.definition = definition;
+    this.#options = definition.options;
     this.#around = around;
     this.#ready = new ReadyList(this, definition.options.priorityMax);
     this.#consumers = new ConsumerList(definition.options.isSingleActiveConsumer);
@@ -77,6 +80,9 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
 
   get name(): string {
     return this.definition.name;
+  }
+  get options(): QueueOptions {
+    return this.#options;
   }
   get readyCount(): number {
     return this.#ready.length;
@@ -112,7 +118,7 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
    * what becomes of it then; without one its change waits for room.
    */
   enqueue(message: Message, refusal?: Refusal): number {
-    const { options } = this.definition;
+    const options = this.#options;
     if (options.overflow !== 'drop-head' && this.#isFull(message.body.length)) {
       if (options.overflow === 'reject-publish-dlx') this.#around.deadLetter(this, message, 'maxlen');
       return refused;
@@ -136,7 +142,7 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
     this.#positionLast = Math.max(this.#positionLast, position);
     this.#hasReturned = true;
     const bytes = Message.bodyBytesOf(record);
-    const { messageTtlMs } = this.definition.options;
+    const { messageTtlMs } = this.#options;
     if (messageTtlMs === undefined && !Message.hasOwnRules(record)) {
       this.#ready.pushCold({ position, bytes, isRedelivered: true, expiresAtMs: undefined }, 0);
       return;
@@ -175,7 +181,7 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
 
   /** Entries come back to their old places, marked as redelivered. */
   putBack(entries: readonly QueueEntry[]): void {
-    const { deliveryLimit } = this.definition.options;
+    const { deliveryLimit } = this.#options;
     this.#hasReturned ||= entries.length > 0;
     for (const entry of entries.toSorted((a, b) => b.position - a.position)) {
       if (!this.#unsettled.delete(entry)) continue;
@@ -238,9 +244,20 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
     this.#usedAtMs = this.#nowMs();
   }
 
+  /** Other rules hold from now on. Messages that wait keep the time to live that they came with, as on RabbitMQ. */
+  apply(options: QueueOptions): void {
+    this.#options = options;
+    this.touch();
+    this.#idleTimer?.cancel();
+    this.#idleTimer = undefined;
+    this.#watchIdle();
+    this.#trim();
+    this.#afterChange();
+  }
+
   /** Dead-letters all waiting messages, because the queue ends by itself. */
   expireAll(): number {
-    if (this.definition.options.deadLetterExchange === undefined) return this.purge();
+    if (this.#options.deadLetterExchange === undefined) return this.purge();
     const count = this.#ready.length;
     for (let entry = this.#ready.shift(); entry !== undefined; entry = this.#ready.shift()) this.#die(entry, 'expired');
     return count;
@@ -320,7 +337,7 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
 
   /** The smaller one of the queue's and the sender's time to live, counted from arrival. */
   #lifeLeftMs(message: Message, arrivedAtMs?: number): number | undefined {
-    const { messageTtlMs } = this.definition.options;
+    const { messageTtlMs } = this.#options;
     const { expirationMs } = message;
     if (messageTtlMs === undefined && expirationMs === undefined) return undefined;
     const lifeMs = Math.min(messageTtlMs ?? Infinity, expirationMs ?? Infinity);
@@ -372,14 +389,14 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
   }
 
   #isFull(bytes: number): boolean {
-    const { lengthMax, lengthBytesMax } = this.definition.options;
+    const { lengthMax, lengthBytesMax } = this.#options;
     if (lengthMax !== undefined && this.#ready.length >= lengthMax) return true;
     return lengthBytesMax !== undefined && this.#ready.bytes + bytes > lengthBytesMax;
   }
 
   /** Drops from the head what is over the length that the declaration allows. */
   #trim(): void {
-    const { overflow, lengthMax = Infinity, lengthBytesMax = Infinity } = this.definition.options;
+    const { overflow, lengthMax = Infinity, lengthBytesMax = Infinity } = this.#options;
     if (overflow !== 'drop-head') return;
     while (this.#ready.length > lengthMax || this.#ready.bytes > lengthBytesMax) {
       const entry = this.#ready.shiftLowest();
@@ -424,7 +441,7 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
   }
 
   #watchIdle(): void {
-    const { expiresMs } = this.definition.options;
+    const { expiresMs } = this.#options;
     if (expiresMs === undefined || this.#idleTimer !== undefined || this.#consumers.length > 0) return;
     const leftMs = expiresMs - (this.#nowMs() - this.#usedAtMs);
     this.#idleTimer = this.#around.clock.after(leftMs, () => {

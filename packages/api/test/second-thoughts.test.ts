@@ -92,13 +92,14 @@ describe('resume', () => {
     assert.deepEqual([refused.status, refused.body.code], [409, 'not_resumable']);
     const fixed = await version('1.0.2', webApplication.replace('30s', '40s'));
     const resumed = await test.call('POST', `/v1/deployments/${deployment}/resume`, {
-      body: { packages: { web: fixed.body.id } },
+      body: { packages: { web: fixed.body.id }, deliverWithinMs: 60_000 },
     });
     assert.deepEqual([resumed.status, resumed.body.state], [200, 'queued'], resumed.text);
     await eventually('a hint to resume', () => conductor.takeHint());
     const claim = await conductor.claim(deployment);
     assert.ok(claim.claimed);
     assert.equal(claim.model.services[0]?.package.id, fixed.body.id);
+    assert.equal(claim.model.startByMs, test.clock.now() + 60_000);
     await conductor.release(deployment, claim.epoch, claim.length);
     const state = await conductor.workOn(deployment);
     assert.equal(state.plans.length, 2);

@@ -105,6 +105,9 @@ test('resume names the services whose package was corrected', async () => {
   assert.deepEqual(JSON.parse(sent?.body.toString() ?? ''), { packages: { s1: 'p2' } });
   assert.equal((await torcello(['resume', 'd1'], api)).exitCode, 0);
   assert.deepEqual(JSON.parse(api.seen.at(-1)?.body.toString() ?? ''), {});
+  assert.equal((await torcello(['resume', 'd1', '--deliver-within', '2d'], api)).exitCode, 0);
+  assert.deepEqual(JSON.parse(api.seen.at(-1)?.body.toString() ?? ''), { deliverWithinMs: 172_800_000 });
+  assert.equal((await torcello(['resume', 'd1', '--deliver-within', 'soon'], api)).exitCode, 1);
   const stranger = await torcello(['resume', 'd1', '--package', 'io.torcello.Nothing@1'], api);
   assert.equal(stranger.exitCode, 1);
   assert.equal(api.seen.at(-1)?.method, 'GET');

@@ -15,9 +15,11 @@ export interface DeployOptions {
 
 const deliverWithinMsMax = 31_536_000_000;
 
+export const deliverWithinSchema: TSchema = Type.Integer({ minimum: 1_000, maximum: deliverWithinMsMax });
+
 export const deployOptionsSchema: TSchema = Type.Object(
   {
-    deliverWithinMs: Type.Optional(Type.Integer({ minimum: 1_000, maximum: deliverWithinMsMax })),
+    deliverWithinMs: Type.Optional(deliverWithinSchema),
     supersedes: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
     batch: Type.Optional(Type.Union([Type.Integer({ minimum: 1 }), Type.String({ pattern: '^([1-9][0-9]?|100)%$' })])),
     maxFailures: Type.Optional(Type.Integer({ minimum: 0 })),

@@ -17,11 +17,16 @@ import { deploymentRow, loadModel } from './rows.js';
 /**
  * Gives the failed and the never started machines of an ended deployment another attempt, from the step that failed.
  * `packages` names, by service, a corrected package: another version of the same one with the same stages.
+ * `deliverWithinMs` is the new attempt's; where it says none, the bound of the deployment counts anew from now.
  * @throws Refusal not_found, not_resumable, overloaded, environment_busy, unknown_package, invalid_property.
  */
 export async function resumeDeployment(
   parts: { readonly context: Context; readonly history: History; readonly folded: FoldedDeployments },
-  order: { readonly deploymentId: string; readonly packages: Readonly<Record<string, string>> },
+  order: {
+    readonly deploymentId: string;
+    readonly packages: Readonly<Record<string, string>>;
+    readonly deliverWithinMs?: number | undefined;
+  },
 ): Promise<void> {
   const { context, history, folded } = parts;
   await context.store.write(async (work) => {
@@ -36,7 +41,13 @@ export async function resumeDeployment(
     }));
     const model = await loadModel(work.db, row.id);
     const fixed = await applyFixes(work.db, row, { model, fixes });
-    const opened = await reopen(context, work, row, fixed);
+    const { deliverWithinMs } = order;
+    const opened = await reopen(
+      context,
+      work,
+      row,
+      deliverWithinMs === undefined ? fixed : { ...fixed, deliverWithinMs },
+    );
     folded.forget(row.id);
     work.afterCommit(() => folded.forget(row.id));
     await history.appendByApi(work, opened, [{ type: 'resumed', fixes }]);

@@ -1,6 +1,7 @@
 import { Type } from 'typebox';
 import type { FastifyInstance } from 'fastify';
 import { cancelDeployment, graceMsDefault } from '../deployments/cancel.js';
+import { deliverWithinSchema } from '../deployments/order.js';
 import { resumeDeployment } from '../deployments/resume.js';
 import { visiblePackages } from '../environments/resolve.js';
 import { Refusal } from '../errors.js';
@@ -13,6 +14,11 @@ const deployment = answer('Deployment', { id: text, state: text, plans: list });
 const graceMsMax = 3_600_000;
 
 type Params = { Params: { d: string } };
+
+interface ResumeBody {
+  readonly packages?: Readonly<Record<string, string>>;
+  readonly deliverWithinMs?: number;
+}
 
 /** Second thoughts: cancel and resume. */
 export function deploymentActionRoutes(app: FastifyInstance, services: ApiServices): void {
@@ -40,7 +46,7 @@ export function deploymentActionRoutes(app: FastifyInstance, services: ApiServic
     },
   );
 
-  app.post<Params & { Body: { packages?: Record<string, string> } | null | undefined }>(
+  app.post<Params & { Body: ResumeBody | null | undefined }>(
     '/v1/deployments/:d/resume',
     {
       schema: {
@@ -56,6 +62,7 @@ export function deploymentActionRoutes(app: FastifyInstance, services: ApiServic
                   description: 'Ids of corrected packages by service.',
                 }),
               ),
+              deliverWithinMs: Type.Optional(deliverWithinSchema),
             },
             { additionalProperties: false },
           ),
@@ -64,8 +71,9 @@ export function deploymentActionRoutes(app: FastifyInstance, services: ApiServic
       },
     },
     async (request) => {
-      await refuseForeignPackages(services, request.params.d, Object.values(request.body?.packages ?? {}));
-      await resumeDeployment(services, { deploymentId: request.params.d, packages: request.body?.packages ?? {} });
+      const { packages = {}, deliverWithinMs } = request.body ?? {};
+      await refuseForeignPackages(services, request.params.d, Object.values(packages));
+      await resumeDeployment(services, { deploymentId: request.params.d, packages, deliverWithinMs });
       return services.views.deployment(await findDeployment(services, request.params.d));
     },
   );

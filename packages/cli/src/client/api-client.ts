@@ -193,10 +193,10 @@ export class ApiClient {
     await this.http.send(path, { method: 'POST', json: { graceMs } });
   }
 
-  /** Another attempt of what failed and what never started. `packages`: service id to the id of its corrected package. */
-  async resume(deploymentId: string, packages: Readonly<Record<string, string>>): Promise<void> {
+  /** Another attempt of what failed and what never started. */
+  async resume(deploymentId: string, request: ResumeRequest): Promise<void> {
     const path = `/v1/deployments/${encodeURIComponent(deploymentId)}/resume`;
-    await this.http.send(path, { method: 'POST', json: Object.keys(packages).length === 0 ? {} : { packages } });
+    await this.http.send(path, { method: 'POST', json: request });
   }
 
   why(id: string): Promise<WhyAnswer> {
@@ -275,6 +275,13 @@ export class ApiClient {
 /** Plans that were open on a machine that came to its end. */
 export interface EndedPlans {
   readonly endedPlans?: readonly EndedPlanView[];
+}
+
+export interface ResumeRequest {
+  /** Service id to the id of its corrected package. */
+  readonly packages?: Readonly<Record<string, string>>;
+  /** Instead of the deployment's own. */
+  readonly deliverWithinMs?: number;
 }
 
 /** How a deployment is rolled out; what is left out is as the application says, or without a bound. */

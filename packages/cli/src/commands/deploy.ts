@@ -1,4 +1,3 @@
-import { parseDuration } from '@torcello/contracts';
 import type { Command } from 'commander';
 import type { DeployRequest } from '../client/api-client.js';
 import { usageError } from '../cli-error.js';
@@ -6,7 +5,7 @@ import type { ExitCode } from '../exit-codes.js';
 import { rolloutLines } from '../output/rollout-text.js';
 import { watchAndTell } from '../watch/watch-deployment.js';
 import { apiCommand, type ActionWorld, type CommandRun, type CommonOptions } from './command-kit.js';
-import { watchTimeoutMs } from './environment.js';
+import { deliverWithinMs, watchTimeoutMs } from './environment.js';
 
 interface DeployOptions extends CommonOptions {
   readonly deliverWithin?: string;
@@ -60,17 +59,11 @@ async function deploy(world: ActionWorld<DeployOptions>, name = ''): Promise<Exi
 
 function requestOf({ deliverWithin, supersedes, batch, maxFailures }: DeployOptions): DeployRequest {
   return {
-    ...(deliverWithin === undefined ? {} : { deliverWithinMs: requireDuration(deliverWithin) }),
+    ...(deliverWithin === undefined ? {} : { deliverWithinMs: deliverWithinMs(deliverWithin) }),
     ...(supersedes === undefined ? {} : { supersedes }),
     ...(batch === undefined ? {} : { batch: requireBatch(batch) }),
     ...(maxFailures === undefined ? {} : { maxFailures: requireFailures(maxFailures) }),
   };
-}
-
-function requireDuration(text: string): number {
-  const ms = parseDuration(text);
-  if (ms === undefined || ms === 0) throw usageError(`--deliver-within ${text} is no duration`, '--deliver-within 5d');
-  return ms;
 }
 
 function requireBatch(text: string): number | string {

@@ -179,3 +179,10 @@ export function watchTimeoutMs(text: string | undefined): number | undefined {
     throw usageError(`--watch-timeout ${text} is no duration`, '--watch-timeout 90s, or 10m, or 1h30m');
   return ms;
 }
+
+/** Reads `--deliver-within`. @throws CliError when it is no duration. */
+export function deliverWithinMs(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined || ms === 0) throw usageError(`--deliver-within ${text} is no duration`, '--deliver-within 5d');
+  return ms;
+}

@@ -4,10 +4,11 @@ import { CliError } from '../cli-error.js';
 import type { ExitCode } from '../exit-codes.js';
 import { watchAndTell } from '../watch/watch-deployment.js';
 import { apiCommand, gather, type ActionWorld, type CommandRun, type CommonOptions } from './command-kit.js';
-import { watchTimeoutMs } from './environment.js';
+import { deliverWithinMs, watchTimeoutMs } from './environment.js';
 
 interface ResumeOptions extends CommonOptions {
   readonly package?: readonly string[];
+  readonly deliverWithin?: string;
   readonly watch?: true;
   readonly watchTimeout?: string;
 }
@@ -21,6 +22,7 @@ export function resumeCommand(run: CommandRun): Command {
     resume,
   )
     .option('--package <fqn@version>', 'use this corrected package from now on; may be repeated', gather)
+    .option('--deliver-within <duration>', 'instead of what the deployment was given, as 5d; it counts from now')
     .option('--watch', 'follow the deployment to its end; the exit code tells it')
     .option('--watch-timeout <duration>', 'end the watch after this time, as 10m; the deployment goes on');
 }
@@ -31,7 +33,11 @@ async function resume(
 ): Promise<ExitCode | void> {
   const timeoutMs = watchTimeoutMs(options.watchTimeout);
   const packages = await fixes(client, id, options.package ?? []);
-  await client.resume(id, packages);
+  const { deliverWithin } = options;
+  await client.resume(id, {
+    ...(Object.keys(packages).length === 0 ? {} : { packages }),
+    ...(deliverWithin === undefined ? {} : { deliverWithinMs: deliverWithinMs(deliverWithin) }),
+  });
   if (options.watch === true) {
     printer.lines([`Deployment ${id} goes on`]);
     return watchAndTell(context, client, id, { timeoutMs, printer });

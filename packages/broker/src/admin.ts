@@ -42,9 +42,7 @@ export async function runAdmin(
     case 'queues':
       return print(table(await ask(running, 'GET', 'queues'), queueColumns));
     case 'connections':
-      return print(
-        table(await ask(running, 'GET', 'connections'), ['name', 'user', 'vhost', 'channels', 'state', 'address']),
-      );
+      return print(table(await ask(running, 'GET', 'connections'), connectionColumns));
     case 'users':
       return print(table(await ask(running, 'GET', 'users'), ['name', 'tags']));
     case 'export':
@@ -58,6 +56,7 @@ export async function runAdmin(
   }
 }
 
+const connectionColumns = ['user_provided_name', 'user', 'vhost', 'channels', 'state', 'name'];
 const queueColumns = ['vhost', 'name', 'type', 'messages_ready', 'messages_unacknowledged', 'consumers'];
 
 function readRunning(folder: string): RunningBrokerFile {

@@ -1,5 +1,6 @@
 import type { Clock, Logger, Random } from '@torcello/platform';
 import type { Users } from './access/users.js';
+import type { Counters } from './counters.js';
 import type { DirectReplies } from './direct-replies.js';
 import type { Flusher } from './flusher.js';
 import type { BrokerLimits } from './limits.js';
@@ -21,6 +22,7 @@ export interface BrokerCore {
   readonly vhosts: ReadonlyMap<string, Vhost>;
   readonly permits: ReadonlySet<Permit>;
   readonly flusher: Flusher;
+  readonly counters: Counters;
   readonly directReplies: DirectReplies;
   /** Why publishes are refused now; undefined when they are not. */
   readonly blockedReason: string | undefined;

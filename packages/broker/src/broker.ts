@@ -11,7 +11,10 @@ import type { Resources } from './alarms.js';
 import { AmqpError } from './amqp-error.js';
 import type { BrokerCore, Permit } from './broker-core.js';
 import { Connection } from './connection.js';
-import type { Admission, ConnectionAbout } from './connection.js';
+import type { Admission } from './connection.js';
+import type { ConnectionAbout } from './connection-about.js';
+import { zeroCounters } from './counters.js';
+import type { Counters } from './counters.js';
 import { DirectReplies } from './direct-replies.js';
 import type { DiskReserve } from './disk-reserve.js';
 import { Flusher } from './flusher.js';
@@ -59,6 +62,11 @@ export interface BrokerOptions {
   readonly logger?: Logger;
 }
 
+/** An open port; the words for protocols are RabbitMQ's. */
+export interface Listener extends HostPort {
+  readonly protocol: 'amqp' | 'amqp/ssl';
+}
+
 /** A running broker. It serves whatever stream of bytes it is given. */
 export interface Broker {
   readonly users: Users;
@@ -78,8 +86,16 @@ export interface Broker {
   createVhost(name: string): Promise<void>;
   /** Looks at free space and memory now, instead of at the next turn. */
   checkResources(): Promise<void>;
+  /** What has happened since the start. */
+  readonly counters: Readonly<Counters>;
+  /** Where it listens. */
+  readonly listeners: readonly Listener[];
+  /** Memory that is needed now, and free space for the data, in bytes; undefined when there is no folder. */
+  resources(): { readonly memoryBytes: number; readonly diskFreeBytes: number | undefined };
   /** Every connection, those that have not logged in included. */
   connections(): readonly ConnectionAbout[];
+  /** Closes the connection with this `name`; false when there is none. */
+  closeConnection(name: string): boolean;
   /** Closes every connection of a user; tells how many they were. */
   closeConnectionsOf(user: string): number;
   /** Resolves when every change made so far is durable. */
@@ -110,13 +126,15 @@ class RunningBroker implements Broker, BrokerCore, Admission {
   readonly vhosts: Map<string, Vhost> = new Map();
   readonly permits: ReadonlySet<Permit>;
   readonly flusher: Flusher = new Flusher();
+  readonly counters: Counters = zeroCounters();
   readonly directReplies: DirectReplies;
   readonly #store: MessageStore;
   readonly #onFatal: ((error: unknown) => void) | undefined;
   readonly #diskReserve: DiskReserve | undefined;
   readonly #alarms: Alarms;
   readonly #connections = new Set<Connection>();
-  readonly #servers = new Set<Server>();
+  readonly #servers = new Map<Server, Listener>();
+  readonly #diskFreeBytes: () => number | undefined;
   readonly #counted = new Set<Connection>();
   readonly #perUser = new Map<string, number>();
   #queueNumberLast = 0;
@@ -132,6 +150,7 @@ class RunningBroker implements Broker, BrokerCore, Admission {
     this.limits = { ...defaultLimits, ...options.limits };
     this.permits = new Set(options.permits);
     this.#store = options.store;
+    this.#diskFreeBytes = options.diskFreeBytes ?? (() => undefined);
     this.#onFatal = options.onFatal;
     this.#diskReserve = options.diskReserve;
     this.log = new CommitLog(options.store, {
@@ -160,6 +179,13 @@ class RunningBroker implements Broker, BrokerCore, Admission {
   get blockedReason(): string | undefined {
     return this.#alarms.reason;
   }
+  get listeners(): readonly Listener[] {
+    return [...this.#servers.values()];
+  }
+
+  resources(): { readonly memoryBytes: number; readonly diskFreeBytes: number | undefined } {
+    return { memoryBytes: neededMemoryBytes(), diskFreeBytes: this.#diskFreeBytes() };
+  }
 
   async start(options: BrokerOptions): Promise<void> {
     const recovered = recoverFrom(this.#store, {
@@ -182,7 +208,8 @@ class RunningBroker implements Broker, BrokerCore, Admission {
       stream.destroy();
       return;
     }
-    this.#connections.add(new Connection(this, stream, { address, certificateName: name, admission: this }));
+    const number = ++this.counters.connectionsOpened;
+    this.#connections.add(new Connection(this, stream, { address, number, certificateName: name, admission: this }));
   }
 
   async listen(at: HostPort, tls?: TlsIdentity): Promise<HostPort> {
@@ -192,8 +219,9 @@ class RunningBroker implements Broker, BrokerCore, Admission {
       server.listen(at.port, at.host, resolve);
     });
     server.on('error', (error) => this.logger.error('a listener failed', { error }));
-    this.#servers.add(server);
-    return { host: at.host, port: (server.address() as AddressInfo).port };
+    const { port } = server.address() as AddressInfo;
+    this.#servers.set(server, { host: at.host, port, protocol: tls === undefined ? 'amqp' : 'amqp/ssl' });
+    return { host: at.host, port };
   }
 
   async createVhost(name: string): Promise<void> {
@@ -207,6 +235,12 @@ class RunningBroker implements Broker, BrokerCore, Admission {
 
   connections(): readonly ConnectionAbout[] {
     return Array.from(this.#connections, ({ about }) => about);
+  }
+
+  closeConnection(name: string): boolean {
+    const meant = [...this.#connections].find(({ about }) => about.name === name);
+    meant?.force('closed by an administrator');
+    return meant !== undefined;
   }
 
   closeConnectionsOf(user: string): number {
@@ -252,7 +286,7 @@ class RunningBroker implements Broker, BrokerCore, Admission {
   }
 
   gone(connection: Connection): void {
-    this.#connections.delete(connection);
+    if (this.#connections.delete(connection)) this.counters.connectionsClosed++;
     const { userName = '' } = connection;
     if (this.#counted.delete(connection)) {
       const count = (this.#perUser.get(userName) ?? 0) - 1;
@@ -264,7 +298,7 @@ class RunningBroker implements Broker, BrokerCore, Admission {
 
   async #stop(): Promise<void> {
     this.#alarms.stop();
-    const closing = [...this.#servers].map((server) => new Promise((resolve) => server.close(resolve)));
+    const closing = [...this.#servers.keys()].map((server) => new Promise((resolve) => server.close(resolve)));
     const empty = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
       if (this.#connections.size === 0) resolve();
@@ -349,6 +383,7 @@ class RunningBroker implements Broker, BrokerCore, Admission {
       pager: this.pager,
       read: (place) => this.#read(place),
       limits: this.limits,
+      counters: this.counters,
       permitsTransientQueues: this.permits.has('transient_nonexcl_queues'),
       nextQueueNumber: () => this.nextQueueNumber(),
     });

@@ -1,3 +1,4 @@
+import type { ConsumerAbout } from './connection-about.js';
 import type { QueueConsumer } from './queue/consumer-list.js';
 import type { Queue } from './queue/queue.js';
 import type { QueueEntry } from './queue/ready-list.js';
@@ -42,6 +43,12 @@ export class ChannelConsumer implements QueueConsumer {
     this.#channel = channel;
     this.#unsettledMax = credit.unsettledMax;
     this.#unsettledBytesMax = credit.unsettledBytesMax;
+  }
+
+  /** For people. */
+  get about(): ConsumerAbout {
+    const { tag, queue, isSettledAtOnce, isExclusive, priority } = this;
+    return { tag, queue: queue.name, isSettledAtOnce, isExclusive, priority, prefetch: this.#unsettledMax };
   }
 
   canTake(): boolean {

@@ -142,7 +142,12 @@ function get(channel: Channel, method: MethodNamed<'basic.get'>): void {
   channel.connection.rights.need('read', 'queue', nameOrLast(channel, method.queue));
   const queue = queueNamed(channel, method.queue);
   const entry = queue.take();
-  if (entry === undefined) return channel.send({ name: 'basic.get-empty' });
+  const { counters } = channel.connection.core;
+  if (entry === undefined) {
+    counters.gotNothing++;
+    return channel.send({ name: 'basic.get-empty' });
+  }
+  counters.got++;
   const { message } = entry;
   const { unsettled, number } = channel;
   const deliveryTag = method.noAck

@@ -50,7 +50,11 @@ export function settle(
 ): void {
   const { unsettled, transaction } = channel;
   const { deliveryTag, multiple = false } = method;
-  if (transaction === undefined) return unsettled.settle(deliveryTag, multiple, how);
+  if (transaction === undefined) {
+    const count = unsettled.settle(deliveryTag, multiple, how);
+    if (how === 'ack') channel.connection.core.counters.acked += count;
+    return;
+  }
   transaction.holdSettlement(unsettled.take(deliveryTag, multiple), how);
 }
 

@@ -10,6 +10,7 @@ import type {
 } from '@torcello/amqp091';
 import type { Timer } from '@torcello/platform';
 import { AmqpError, shortText } from './amqp-error.js';
+import type { ChannelAbout } from './connection-about.js';
 import type { ChannelConsumer, ConsumerChannel } from './channel-consumer.js';
 import { channelHandlers } from './channel-handlers.js';
 import type { ChannelConnection, ChannelScope, MethodPlace } from './channel-scope.js';
@@ -59,6 +60,20 @@ export class Channel implements ConsumerChannel, ChannelScope {
     this.#assembler = new ContentAssembler({ messageSizeBytesMax, keepTypes: true });
   }
 
+  /** For people. */
+  get about(): ChannelAbout {
+    return {
+      number: this.number,
+      consumers: Array.from(this.consumers.values(), ({ about }) => about),
+      unsettled: this.unsettled.size,
+      unconfirmed: this.confirms?.waiting ?? 0,
+      prefetch: this.prefetch,
+      prefetchTotal: this.prefetchTotal,
+      isConfirming: this.confirms !== undefined,
+      isTransactional: this.transaction !== undefined,
+    };
+  }
+
   get hasRoom(): boolean {
     const isFull = this.prefetchTotal > 0 && this.unsettled.size >= this.prefetchTotal;
     return this.#state === 'open' && !isFull && this.connection.hasRoom;
@@ -90,6 +105,10 @@ export class Channel implements ConsumerChannel, ChannelScope {
     const { queue, isSettledAtOnce } = consumer;
     const returns = entry.returns === 0 ? undefined : queue.deliveryCount(entry);
     const deliveryTag = isSettledAtOnce ? this.unsettled.nextTag() : this.expectSettlement({ queue, entry, consumer });
+    const { counters } = this.connection.core;
+    if (isSettledAtOnce) counters.deliveredSettled++;
+    else counters.delivered++;
+    if (entry.isRedelivered) counters.redelivered++;
     this.#deliver(consumer.tag, { deliveryTag, redelivered: entry.isRedelivered }, entry.message, returns);
   }
 
@@ -128,11 +147,13 @@ export class Channel implements ConsumerChannel, ChannelScope {
 
   /** Tells the publishes whose outcome is known by now. */
   tellConfirms(): void {
-    if (this.#state !== 'open') return;
-    this.confirms?.drain(this.connection.core.log, (deliveryTag, multiple, isRefused) => {
+    if (this.#state !== 'open' || this.confirms === undefined) return;
+    const { waiting } = this.confirms;
+    this.confirms.drain(this.connection.core.log, (deliveryTag, multiple, isRefused) => {
       if (isRefused) this.send({ name: 'basic.nack', deliveryTag, multiple, requeue: false });
       else this.send({ name: 'basic.ack', deliveryTag, multiple });
     });
+    this.connection.core.counters.confirmed += waiting - this.confirms.waiting;
   }
 
   /** The client closes the channel. */
@@ -207,12 +228,18 @@ export class Channel implements ConsumerChannel, ChannelScope {
       throw new AmqpError('COMMAND_INVALID', `${method.name} is not for a broker to receive`);
     }
     const routed = routePublish(this.connection, command, this.directReply?.name);
+    this.connection.core.counters.published++;
     if (this.transaction !== undefined) return this.transaction.holdPublish(routed);
     const outcome = handToQueues(this.connection, routed, this.confirms === undefined ? 'keep' : 'withdraw');
-    if (outcome.isUnrouted && method.mandatory) this.returnMessage(outcome.message);
+    if (outcome.isUnrouted) this.#unrouted(outcome.message, method.mandatory);
     if (this.confirms !== undefined) return this.#confirm(outcome.ticket, outcome.isRefused);
     const { blockedReason } = this.connection.core;
     if (blockedReason !== undefined) throw new AmqpError('RESOURCE_ERROR', blockedReason, 'channel');
+  }
+
+  #unrouted(message: Message, isMandatory: boolean): void {
+    if (isMandatory) this.returnMessage(message);
+    else this.connection.core.counters.dropped++;
   }
 
   #confirm(ticket: number, isRefused: boolean): void {
@@ -225,6 +252,7 @@ export class Channel implements ConsumerChannel, ChannelScope {
 
   /** Nobody gets this message: back to its sender. */
   returnMessage(message: Message): void {
+    this.connection.core.counters.returned++;
     const { exchange, routingKey } = message;
     this.connection.sendContent(
       this.number,

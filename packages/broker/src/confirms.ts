@@ -30,6 +30,11 @@ export class Confirms {
     return this.#published;
   }
 
+  /** Publishes that nobody was told about yet. */
+  get waiting(): number {
+    return this.#published - this.#told;
+  }
+
   /** Counts a publish. True when its ticket is a new one to wait for. */
   add(ticket: number, isRefused = false): boolean {
     const upTo = ++this.#published;

@@ -10,7 +10,9 @@ import type { BrokerCore } from './broker-core.js';
 import { Channel } from './channel.js';
 import type { ChannelFrame } from './channel.js';
 import type { ChannelConnection, ClientCapabilities, MethodPlace, OutgoingMessageBytes } from './channel-scope.js';
-import { agreeOn, clientCapabilities, connectionName, startMethod, tuneMethod } from './handshake.js';
+import { endsOf, shownProperties } from './connection-about.js';
+import type { ConnectionAbout, StreamEnds } from './connection-about.js';
+import { agreeOn, clientCapabilities, startMethod, tuneMethod } from './handshake.js';
 import { Heartbeat } from './heartbeat.js';
 import { isLoopback } from './loopback.js';
 import { externalMechanism, readCredentials } from './sasl.js';
@@ -24,17 +26,6 @@ export interface Admission {
   channelOpens(connection: Connection): void;
   /** Called once, when nothing of the connection is left. */
   gone(connection: Connection): void;
-}
-
-/** What people are shown of a connection. */
-export interface ConnectionAbout {
-  /** What the client calls itself; empty when it said nothing. */
-  readonly name: string;
-  readonly address: string;
-  readonly user: string | undefined;
-  readonly vhost: string | undefined;
-  readonly state: string;
-  readonly channels: number;
 }
 
 type State = 'header' | 'start' | 'login' | 'tune' | 'open' | 'running' | 'closing' | 'closed';
@@ -69,7 +60,9 @@ export class Connection implements ChannelConnection {
   #confirming = new Set<{ tellConfirms(): void }>();
   #state: State = 'header';
   #user: User | undefined;
-  #name = '';
+  #clientProperties: ConnectionAbout['clientProperties'] = {};
+  readonly #ends: StreamEnds;
+  readonly #openedAtMs: number;
   #capabilities = noCapabilities;
   #channelsMax = 0;
   #vhost: Vhost | undefined;
@@ -84,13 +77,21 @@ export class Connection implements ChannelConnection {
   constructor(
     core: BrokerCore,
     stream: Duplex,
-    options: { readonly address: string; readonly certificateName: string | undefined; readonly admission: Admission },
+    options: {
+      readonly address: string;
+      /** Tells pipes apart. */
+      readonly number: number;
+      readonly certificateName: string | undefined;
+      readonly admission: Admission;
+    },
   ) {
     this.core = core;
     this.address = options.address;
     this.certificateName = options.certificateName;
     this.#stream = stream;
     this.#admission = options.admission;
+    this.#ends = endsOf(stream, options.address, options.number);
+    this.#openedAtMs = core.clock.now();
     this.#readAtMs = this.#writtenAtMs = core.clock.monotonicMs();
     const { frameSizeBeforeLoginBytesMax } = core.limits;
     this.#reader = new FrameReader({
@@ -122,14 +123,14 @@ export class Connection implements ChannelConnection {
   }
   /** Name, user, virtual host and channels, for people. */
   get about(): ConnectionAbout {
-    const { address, userName, channelCount } = this;
     return {
-      name: this.#name,
-      address,
-      user: userName,
+      ...this.#ends,
+      user: this.userName,
       vhost: this.#vhost?.name,
       state: this.#state,
-      channels: channelCount,
+      openedAtMs: this.#openedAtMs,
+      clientProperties: this.#clientProperties,
+      channels: Array.from(this.#channels.values(), ({ about }) => about),
     };
   }
   get channelCount(): number {
@@ -198,7 +199,7 @@ export class Connection implements ChannelConnection {
   }
 
   channelEnded(channel: number): void {
-    this.#channels.delete(channel);
+    if (this.#channels.delete(channel)) this.core.counters.channelsClosed++;
   }
 
   /** The broker's publishers must pause, or may go on. */
@@ -211,7 +212,12 @@ export class Connection implements ChannelConnection {
   /** Ends the connection with `connection.close` and waits a little for the answer. */
   fail(error: AmqpError, at: MethodPlace): void {
     if (this.#state === 'closing' || this.#state === 'closed') return;
-    const fields = { address: this.address, user: this.userName, connection: this.#name, reply: error.replyText };
+    const fields = {
+      address: this.address,
+      user: this.userName,
+      connection: this.#clientProperties['connection_name'],
+      reply: error.replyText,
+    };
     this.core.logger.warn('a connection was closed for an error', fields);
     const { replyCode } = error;
     const replyText = shortText(error.replyText);
@@ -322,6 +328,7 @@ export class Connection implements ChannelConnection {
     }
     this.#admission.channelOpens(this);
     this.#channels.set(number, new Channel(number, this));
+    this.core.counters.channelsOpened++;
     this.send(number, { name: 'channel.open-ok' });
   }
 
@@ -342,7 +349,7 @@ export class Connection implements ChannelConnection {
 
   #login(method: MethodNamed<'connection.start-ok'>): void {
     this.#capabilities = clientCapabilities(method.clientProperties);
-    this.#name = connectionName(method.clientProperties);
+    this.#clientProperties = shownProperties(method.clientProperties);
     this.#state = 'login';
     this.#check(method).then(
       () => this.#handleFrames(),
@@ -379,6 +386,7 @@ export class Connection implements ChannelConnection {
 
   /** A client that cannot be told why is dropped, as the specification wants it. */
   #refuseLogin(mechanism: string, user: string): void {
+    this.core.counters.loginsRefused++;
     this.core.logger.warn('a login was refused', { address: this.address, user: user.slice(0, 100), mechanism });
     if (!this.#capabilities.authenticationFailureClose) return this.#drop('login refused');
     this.fail(
@@ -457,7 +465,12 @@ export class Connection implements ChannelConnection {
   #drop(why: string | undefined): void {
     if (this.#state === 'closed') return;
     if (why !== undefined && this.#state === 'running') {
-      const fields = { address: this.address, user: this.userName, connection: this.#name, why };
+      const fields = {
+        address: this.address,
+        user: this.userName,
+        connection: this.#clientProperties['connection_name'],
+        why,
+      };
       this.core.logger.info('a connection was lost', fields);
     }
     this.#state = 'closed';
@@ -480,6 +493,7 @@ export class Connection implements ChannelConnection {
     this.#deadline?.cancel();
     const channels = [...this.#channels.values()];
     this.#channels.clear();
+    this.core.counters.channelsClosed += channels.length;
     for (const channel of channels) channel.release();
     for (const queue of this.#vhost?.queuesOf(this) ?? []) this.#vhost?.deleteQueue(queue);
   }

@@ -88,12 +88,6 @@ export function clientCapabilities(clientProperties: FieldTable): ClientCapabili
   };
 }
 
-/** What the client calls itself, for people. */
-export function connectionName(clientProperties: FieldTable): string {
-  const name = untyped(clientProperties['connection_name']);
-  return typeof name === 'string' ? name : '';
-}
-
 function refused(what: string, asked: number, most: number): AmqpError {
   return new AmqpError(
     'NOT_ALLOWED',

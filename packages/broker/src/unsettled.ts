@@ -43,14 +43,15 @@ export class Unsettled {
   }
 
   /**
-   * Settles one delivery, or all up to a tag (0: all). Queues that got room serve their consumers afterwards.
+   * Settles one delivery, or all up to a tag (0: all), and tells how many. Queues that got room serve their consumers afterwards.
    * @throws PRECONDITION_FAILED for a tag that is not unsettled.
    */
-  settle(tag: number, multiple: boolean, how: Settlement): void {
+  settle(tag: number, multiple: boolean, how: Settlement): number {
     const taken = this.take(tag, multiple);
     const [only] = taken;
     if (only !== undefined && taken.length === 1) settleOne(only, how);
     else settleAll(taken, how);
+    return taken.length;
   }
 
   /** Takes what a settlement is about out of the list, without settling it. @throws PRECONDITION_FAILED. */

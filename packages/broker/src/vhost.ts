@@ -4,6 +4,7 @@ import type { Clock, Logger, Random } from '@torcello/platform';
 import { matchesName } from './access/name-pattern.js';
 import type { NamePattern } from './access/name-pattern.js';
 import { AmqpError } from './amqp-error.js';
+import type { Counters } from './counters.js';
 import { DeadLetters } from './dead-letters.js';
 import { declaredAlternate, Exchange, isExchangeType, predeclaredExchanges } from './exchange.js';
 import type { Binding, Destination, ExchangeDefinition } from './exchange.js';
@@ -35,6 +36,7 @@ export interface VhostSurroundings {
   /** The value of a message that was stored; undefined when it is not there. @throws StoreDamage. */
   read(place: MessagePlace): Buffer | undefined;
   readonly limits: BrokerLimits;
+  readonly counters: Counters;
   /** Queues that are neither durable nor exclusive may be declared. */
   readonly permitsTransientQueues: boolean;
   /** The next number of a queue in the store. */
@@ -165,12 +167,14 @@ export class Vhost {
   /** @throws PRECONDITION_FAILED, RESOURCE_LOCKED, ACCESS_REFUSED, RESOURCE_ERROR, NOT_IMPLEMENTED, INTERNAL_ERROR. */
   declareQueue(asked: QueueWish): Queue {
     const wish = { ...asked, isDurable: asked.isDurable && !asked.isExclusive };
+    this.#around.counters.queuesDeclared++;
     const there = this.queues.get(wish.name);
     if (there !== undefined) return this.#sameQueue(this.queue(wish.name, wish.connection), wish);
     const { name, isDurable, isAutoDelete } = wish;
     if (name.startsWith('amq.') && !wish.isServerNamed) throw reserved('queue', name);
     const options = queueOptions(wish.arguments);
     this.#checkQueueWish(wish, options.type);
+    this.#around.counters.queuesCreated++;
     const owner = wish.isExclusive ? wish.connection : undefined;
     const number = this.#around.nextQueueNumber();
     const queue = this.#addQueue({ name, number, isDurable, isAutoDelete, owner, arguments: wish.arguments, options });
@@ -193,6 +197,7 @@ export class Vhost {
   deleteQueue(queue: Queue): number {
     if (this.queues.get(queue.name) !== queue) return 0;
     this.queues.delete(queue.name);
+    this.#around.counters.queuesDeleted++;
     this.#disown(queue);
     if (isKept(queue)) this.#delete(recordKey(recordKinds.queue, this.name, queue.name));
     this.#removeBindingsTo(queue);

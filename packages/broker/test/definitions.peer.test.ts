@@ -41,6 +41,8 @@ async function declareThings(url: string): Promise<void> {
   await channel.assertQueue('mine', { exclusive: true });
   await channel.bindQueue('work', 'orders', 'new.#', { note: 'x' });
   await channel.bindQueue('mine', 'orders', 'mine');
+  await channel.assertExchange('passing', 'fanout', { durable: false });
+  await channel.bindQueue('work', 'passing', 'x');
   await connection.close();
 }
 
@@ -86,10 +88,10 @@ test('what is running is shown, and measured for Prometheus', async (t) => {
   const channel = await connection.createChannel();
   channel.sendToQueue('work', Buffer.from('1'));
   await channel.checkQueue('work');
-  const names = async (path: string): Promise<unknown[]> =>
-    (JSON.parse((await call('GET', path)).text) as { name: unknown }[]).map(({ name }) => name);
+  const names = async (path: string, column = 'name'): Promise<unknown[]> =>
+    (JSON.parse((await call('GET', path)).text) as Record<string, unknown>[]).map((row) => row[column]);
   assert.deepEqual(await names('/api/queues'), ['work']);
-  assert.deepEqual(await names('/api/connections'), ['seen']);
+  assert.deepEqual(await names('/api/connections', 'user_provided_name'), ['seen']);
   assert.deepEqual(await names('/api/vhosts'), ['/']);
   assert.ok((await names('/api/exchanges')).includes('orders'));
   const metrics = (await call('GET', '/metrics')).text;

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { connect } from 'amqplib';
@@ -15,6 +16,8 @@ interface Api extends TestBroker {
     body?: unknown,
     login?: string,
   ) => Promise<{ readonly status: number; readonly json: unknown }>;
+  /** What lies at a path, for an administrator. */
+  readonly text: (path: string) => Promise<string>;
 }
 
 async function api(t: TestContext, options: Parameters<typeof testBroker>[1] = {}): Promise<Api> {
@@ -31,7 +34,11 @@ async function api(t: TestContext, options: Parameters<typeof testBroker>[1] = {
     const text = await answer.text();
     return { status: answer.status, json: text === '' ? undefined : (JSON.parse(text) as unknown) };
   };
-  return { ...broker, call };
+  const text = async (path: string): Promise<string> => {
+    const headers = { authorization: `Basic ${Buffer.from('guest:guest').toString('base64')}` };
+    return (await fetch(`http://127.0.0.1:${management.address.port}${path}`, { headers })).text();
+  };
+  return { ...broker, call, text };
 }
 
 async function makeAgent({ call }: Api): Promise<void> {
@@ -59,7 +66,7 @@ test('a user is made, changed, shown and deleted', async (t) => {
   assert.equal((await call('PUT', 'users/u', { password: 'q', tags: 'administrator' })).status, 204);
   assert.equal((await call('GET', 'overview', undefined, 'u:p')).status, 401);
   assert.equal((await call('GET', 'overview', undefined, 'u:q')).status, 200);
-  assert.deepEqual((await call('GET', 'users/u')).json, { name: 'u', tags: ['administrator'] });
+  assert.deepEqual((await call('GET', 'users/u')).json, { name: 'u', tags: ['administrator'], limits: {} });
   assert.equal((await call('DELETE', 'users/u')).status, 204);
   assert.equal((await call('GET', 'users/u')).status, 404);
 });
@@ -139,4 +146,107 @@ test('limits of a user are set, refused when they make no sense, and taken away'
   assert.equal((await broker.call('PUT', 'user-limits/agent/max-channels', { value: 'many' })).status, 400);
   assert.equal((await broker.call('DELETE', 'user-limits/agent/max-connections')).status, 204);
   await (await connect(url)).close();
+});
+
+test("metrics have the names and types of RabbitMQ's exporter, and the one that its dashboard joins by", async (t) => {
+  const broker = await api(t);
+  const text = await broker.text('/metrics');
+  const theirs = readFileSync(new URL('./golden/rabbitmq-3.10.8-metrics.txt', import.meta.url), 'utf8').split('\n');
+  const types = [...text.matchAll(/^# TYPE (rabbitmq_\S+) (\S+)$/gm)].map(([, name, type]) => [name, type] as const);
+  assert.ok(types.length > 30, `${types.length} metrics`);
+  for (const [name, type] of types) {
+    const isTheirs = theirs.includes(`${name} ${type}`) || theirs.includes(`${name} untyped`);
+    assert.ok(isTheirs, `RabbitMQ has no ${type} ${name}`);
+  }
+  assert.match(text, /^rabbitmq_identity_info\{rabbitmq_node="[^"]+",rabbitmq_cluster="[^"]+"\} 1$/m);
+});
+
+test('what happens is counted', async (t) => {
+  const broker = await api(t);
+  const connection = await connect(broker.url);
+  const channel = await connection.createConfirmChannel();
+  await channel.assertQueue('q');
+  channel.on('return', () => undefined);
+  for (const key of ['q', 'q', 'nobody']) channel.sendToQueue(key, Buffer.from('x'));
+  channel.sendToQueue('nobody', Buffer.from('x'), { mandatory: true });
+  await channel.waitForConfirms();
+  const first = await channel.get('q');
+  assert.ok(first !== false, 'the first message');
+  channel.nack(first, false, true);
+  const consumed = new Promise<void>((resolve) => {
+    let count = 0;
+    void channel.consume('q', (message) => {
+      if (message !== null) channel.ack(message);
+      if (++count === 2) resolve();
+    });
+  });
+  await consumed;
+  assert.equal(await channel.get('q'), false);
+  const { message_stats: stats } = (await broker.call('GET', 'overview')).json as { message_stats: unknown };
+  assert.deepEqual(stats, {
+    publish: 4,
+    confirm: 4,
+    return_unroutable: 1,
+    drop_unroutable: 1,
+    deliver: 2,
+    deliver_no_ack: 0,
+    redeliver: 1,
+    get: 1,
+    get_empty: 1,
+    ack: 2,
+  });
+  const metrics = await broker.text('/metrics');
+  assert.match(metrics, /^rabbitmq_channel_messages_published_total 4$/m);
+  assert.match(metrics, /^rabbitmq_channels 1$/m);
+  await connection.close();
+  assert.match(await broker.text('/metrics'), /^rabbitmq_channels 0$/m);
+});
+
+const healthy: readonly [path: string, status: number][] = [
+  ['health/checks/alarms', 200],
+  ['health/checks/local-alarms', 200],
+  ['health/checks/virtual-hosts', 200],
+  ['health/checks/node-is-quorum-critical', 200],
+  ['health/checks/protocol-listener/amqp', 200],
+  ['health/checks/protocol-listener/mqtt', 503],
+  ['health/checks/port-listener/1', 503],
+  ['healthchecks/node', 200],
+  ['aliveness-test/%2f', 200],
+  ['aliveness-test/missing', 404],
+  ['whoami', 200],
+  ['cluster-name', 200],
+];
+
+test('health checks say what is well, and alarms what is not', async (t) => {
+  let freeBytes = 10_000_000_000;
+  const broker = await api(t, { diskFreeBytes: () => freeBytes });
+  for (const [path, status] of healthy) assert.equal((await broker.call('GET', path)).status, status, path);
+  const port = `health/checks/port-listener/${broker.port}`;
+  assert.equal((await broker.call('GET', port)).status, 200);
+  freeBytes = 1;
+  await broker.broker.checkResources();
+  for (const path of ['health/checks/alarms', 'aliveness-test/%2f']) {
+    assert.equal((await broker.call('GET', path)).status, 503, path);
+  }
+  const [node] = (await broker.call('GET', 'nodes')).json as { disk_free_alarm: boolean; disk_free: number }[];
+  assert.deepEqual([node?.disk_free_alarm, node?.disk_free], [true, 1]);
+  assert.match(await broker.text('/metrics'), /^rabbitmq_alarms_free_disk_space_watermark 1$/m);
+});
+
+test('rows are narrowed to columns, and sorted', async (t) => {
+  const { call } = await api(t);
+  const { json } = await call('GET', 'exchanges/%2f?columns=name,nothing&sort=name&sort_reverse=true');
+  assert.deepEqual((json as unknown[]).slice(0, 2), [{ name: 'amq.topic' }, { name: 'amq.match' }]);
+  const overview = await call('GET', 'overview?columns=object_totals.queues,__proto__.x');
+  assert.deepEqual(overview.json, { object_totals: { queues: 0 } });
+});
+
+test('names that no client could use are refused, and nothing of the broker ends', async (t) => {
+  const { call } = await api(t);
+  const long = 'x'.repeat(256);
+  for (const path of [`users/${long}`, `vhosts/${long}`, `policies/%2f/${long}`]) {
+    const body = { password: 'p', tags: '', pattern: 'a', definition: { 'max-length': 1 } };
+    assert.equal((await call('PUT', path, body)).status, 400, path);
+    assert.equal((await call('PUT', path.slice(0, -1), body)).status, 201, path);
+  }
 });

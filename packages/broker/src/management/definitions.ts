@@ -1,5 +1,5 @@
 import type { FieldTable, FieldValue } from '@torcello/amqp091';
-import { noNames, patternFromRegex, patternToRegex } from '../access/name-pattern.js';
+import { noNames, patternFromRegex } from '../access/name-pattern.js';
 import type { NamePattern } from '../access/name-pattern.js';
 import { hashFromRabbitMq } from '../access/password.js';
 import type { Permissions, TopicPermissions, User } from '../access/users.js';
@@ -8,45 +8,63 @@ import type { Broker } from '../broker.js';
 import { HttpError } from './http-error.js';
 import { shownBindings, shownExchanges, shownQueues } from './listings.js';
 import { policyRow } from '../policy/policy.js';
-import { version } from '../version.js';
+import { rabbitMqVersion, version } from '../version.js';
+import type { Vhost } from '../vhost.js';
 import { operatorRow, policiesOf, putPolicies } from './policy-definitions.js';
+import { permissionsOf, topicPermissionsOf } from './user-listings.js';
 
 type Row = Readonly<Record<string, unknown>>;
 
 /** Everything declared that outlives the broker, as RabbitMQ's definitions: what an import there or here takes. */
-export function exportDefinitions(broker: Broker): unknown {
-  const vhosts = [...broker.vhosts.values()];
+export function exportDefinitions(broker: Broker): Row {
   const users = [...broker.users.all()];
-  const queues = (shownQueues(vhosts) as Row[]).filter((row) => row['durable'] === true && row['exclusive'] === false);
-  const exchanges = (shownExchanges(vhosts) as Row[]).filter((row) => row['durable'] === true && !isReserved(row));
-  const kept = new Set(
-    [...queues, ...(shownExchanges(vhosts) as Row[])].map((row) => `${String(row['vhost'])}\0${String(row['name'])}`),
-  );
-  const bindings = (shownBindings(vhosts) as Row[]).filter(
-    (row) =>
-      kept.has(`${String(row['vhost'])}\0${String(row['destination'])}`) &&
-      kept.has(`${String(row['vhost'])}\0${String(row['source'])}`),
-  );
   return {
-    rabbit_version: '3.10.8',
+    rabbit_version: rabbitMqVersion,
     torcello_version: version,
     users: users.map(userRow),
-    vhosts: vhosts.map(({ name }) => ({ name })),
-    permissions: users.flatMap(permissionRows),
-    topic_permissions: users.flatMap(topicRows),
-    parameters: vhosts.flatMap((vhost) => vhost.policies('operator_policy').map(operatorRow)),
+    vhosts: Array.from(broker.vhosts.keys(), (name) => ({ name })),
+    permissions: users.flatMap(permissionsOf),
+    topic_permissions: users.flatMap(topicPermissionsOf),
     global_parameters: [],
-    policies: vhosts.flatMap((vhost) => vhost.policies('policy').map(policyRow)),
-    queues: queues.map(({ name, vhost, durable, auto_delete, arguments: args }) => ({
-      name,
-      vhost,
-      durable,
-      auto_delete,
-      arguments: args,
-    })),
-    exchanges,
-    bindings,
+    ...topologyOf([...broker.vhosts.values()]),
   };
+}
+
+/** What one virtual host holds, without its name: an import may put it into another one. */
+export function exportVhost(vhost: Vhost): Row {
+  const parts = Object.entries(topologyOf([vhost])).map(([part, all]) => [part, all.map(withoutVhost)]);
+  return { rabbit_version: rabbitMqVersion, torcello_version: version, ...(Object.fromEntries(parts) as Row) };
+}
+
+function withoutVhost({ vhost: _vhost, ...row }: Row): Row {
+  return row;
+}
+
+/** Of what goes with the broker's end, a binding to or from it is no part either. */
+function topologyOf(vhosts: readonly Vhost[]): Readonly<Record<string, readonly Row[]>> {
+  const queues = shownQueues(vhosts).filter((row) => row['durable'] === true && row['exclusive'] === false);
+  const exchanges = shownExchanges(vhosts).filter((row) => row['durable'] === true);
+  const place = (row: Row, kind: unknown, name: unknown): string => JSON.stringify([row['vhost'], kind, name]);
+  const kept = new Set([
+    ...queues.map((row) => place(row, 'queue', row['name'])),
+    ...exchanges.map((row) => place(row, 'exchange', row['name'])),
+  ]);
+  const isKept = (row: Row): boolean =>
+    kept.has(place(row, row['destination_type'], row['destination'])) &&
+    kept.has(place(row, 'exchange', row['source']));
+  return {
+    parameters: vhosts.flatMap((vhost) => vhost.policies('operator_policy').map(operatorRow)),
+    policies: vhosts.flatMap((vhost) => vhost.policies('policy').map(policyRow)),
+    queues: queues.map((row) => picked(row, ['name', 'vhost', 'durable', 'auto_delete', 'arguments'])),
+    exchanges: exchanges.filter((row) => !isReserved(row)).map(({ policy: _policy, ...row }) => row),
+    bindings: shownBindings(vhosts)
+      .filter(isKept)
+      .map(({ properties_key: _key, ...row }) => row),
+  };
+}
+
+function picked(row: Row, fields: readonly string[]): Row {
+  return Object.fromEntries(fields.map((field) => [field, row[field]]));
 }
 
 /** Passwords are salted hashes of a kind that RabbitMQ cannot check: there such a user needs a new password. */
@@ -62,26 +80,11 @@ function userRow(user: User): Row {
   };
 }
 
-function permissionRows(user: User): Row[] {
-  return Object.entries(user.permissions).map(([vhost, { configure, write, read }]) => ({
-    user: user.name,
-    vhost,
-    configure: patternToRegex(configure),
-    write: patternToRegex(write),
-    read: patternToRegex(read),
-  }));
-}
-
-function topicRows(user: User): Row[] {
-  return Object.entries(user.topicPermissions).flatMap(([vhost, exchanges]) =>
-    Object.entries(exchanges).map(([exchange, { write, read }]) => ({
-      user: user.name,
-      vhost,
-      exchange,
-      write: patternToRegex(write),
-      read: patternToRegex(read),
-    })),
-  );
+/** The same for definitions of one virtual host, wherever they came from. @throws HttpError 400. */
+export async function importVhost(broker: Broker, vhost: string, definitions: Row): Promise<void> {
+  const parts = ['parameters', 'policies', 'exchanges', 'queues', 'bindings'] as const;
+  const here = parts.map((part) => [part, rows(definitions, part).map((row) => ({ ...row, vhost }))]);
+  await importDefinitions(broker, Object.fromEntries(here) as Row);
 }
 
 /**

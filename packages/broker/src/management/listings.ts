@@ -1,18 +1,21 @@
+import { createHash } from 'node:crypto';
 import { untyped } from '@torcello/amqp091';
 import type { FieldTable } from '@torcello/amqp091';
-import type { Broker } from '../broker.js';
 import { Exchange } from '../exchange.js';
 import type { Binding } from '../exchange.js';
 import type { Queue } from '../queue/queue.js';
-import { product, version } from '../version.js';
+import { nodeName } from '../version.js';
 import type { Vhost } from '../vhost.js';
 
+/** One thing as it is shown. */
+export type Shown = Readonly<Record<string, unknown>>;
+
 /** Everything of one kind, over all virtual hosts or in one of them, as RabbitMQ's management interface shows it. */
-export function shownQueues(vhosts: Iterable<Vhost>): unknown[] {
+export function shownQueues(vhosts: Iterable<Vhost>): Shown[] {
   return Array.from(vhosts).flatMap((vhost) => Array.from(vhost.queues.values(), (queue) => shownQueue(vhost, queue)));
 }
 
-export function shownQueue(vhost: Vhost, queue: Queue): unknown {
+export function shownQueue(vhost: Vhost, queue: Queue): Shown {
   const { definition, readyCount, unsettledCount } = queue;
   const { policy, operatorPolicy, definition: effective } = vhost.policiesOf(queue);
   return {
@@ -24,6 +27,8 @@ export function shownQueue(vhost: Vhost, queue: Queue): unknown {
     exclusive: definition.owner !== undefined,
     arguments: plainTable(definition.arguments),
     state: 'running',
+    node: nodeName,
+    message_bytes_ready: queue.readyBytes,
     consumers: queue.consumerCount,
     messages: readyCount + unsettledCount,
     messages_ready: readyCount,
@@ -35,13 +40,15 @@ export function shownQueue(vhost: Vhost, queue: Queue): unknown {
   };
 }
 
-export function shownExchanges(vhosts: Iterable<Vhost>): unknown[] {
+export function shownExchanges(vhosts: Iterable<Vhost>): Shown[] {
   return Array.from(vhosts).flatMap((vhost) =>
     Array.from(vhost.exchanges.values(), (one) => shownExchange(vhost, one)),
   );
 }
 
-function shownExchange(vhost: Vhost, { definition }: Exchange): unknown {
+export function shownExchange(vhost: Vhost, exchange: Exchange): Shown {
+  const { definition } = exchange;
+  const { policy } = vhost.policiesOf(exchange);
   return {
     name: definition.name,
     vhost: vhost.name,
@@ -50,10 +57,12 @@ function shownExchange(vhost: Vhost, { definition }: Exchange): unknown {
     auto_delete: definition.isAutoDelete,
     internal: definition.isInternal,
     arguments: plainTable(definition.arguments),
+    ...(policy === undefined ? {} : { policy: policy.name }),
   };
 }
 
-export function shownBindings(vhosts: Iterable<Vhost>): unknown[] {
+/** Declared bindings, without those that every queue has to the nameless exchange. */
+export function shownBindings(vhosts: Iterable<Vhost>): Shown[] {
   return Array.from(vhosts).flatMap((vhost) =>
     [...vhost.exchanges.values()].flatMap((source) =>
       Array.from(source.bindings.values(), (binding) => shownBinding(vhost, binding)),
@@ -61,7 +70,22 @@ export function shownBindings(vhosts: Iterable<Vhost>): unknown[] {
   );
 }
 
-export function shownBinding(vhost: Vhost, binding: Binding): unknown {
+/** The binding of every queue to the nameless exchange, under its name. */
+export function shownDefaultBindings(vhosts: Iterable<Vhost>): Shown[] {
+  return Array.from(vhosts).flatMap((vhost) =>
+    Array.from(vhost.queues.keys(), (name) => ({
+      source: '',
+      vhost: vhost.name,
+      destination: name,
+      destination_type: 'queue',
+      routing_key: name,
+      arguments: {},
+      properties_key: propertiesKey(name, {}),
+    })),
+  );
+}
+
+function shownBinding(vhost: Vhost, binding: Binding): Shown {
   return {
     source: binding.source.name,
     vhost: vhost.name,
@@ -69,68 +93,19 @@ export function shownBinding(vhost: Vhost, binding: Binding): unknown {
     destination_type: binding.destination instanceof Exchange ? 'exchange' : 'queue',
     routing_key: binding.routingKey,
     arguments: plainTable(binding.arguments),
+    properties_key: propertiesKey(binding.routingKey, binding.arguments),
   };
 }
 
-/** Sums over the whole broker. */
-export interface Totals {
-  readonly connections: number;
-  readonly channels: number;
-  readonly exchanges: number;
-  readonly queues: number;
-  readonly consumers: number;
-  readonly ready: number;
-  readonly unsettled: number;
-}
-
-export function totalsOf(broker: Broker): Totals {
-  const vhosts = [...broker.vhosts.values()];
-  const queues = vhosts.flatMap((vhost) => [...vhost.queues.values()]);
-  const sum = (count: (queue: Queue) => number): number => queues.reduce((total, queue) => total + count(queue), 0);
-  return {
-    connections: broker.connectionCount,
-    channels: broker.connections().reduce((total, { channels }) => total + channels, 0),
-    exchanges: vhosts.reduce((total, vhost) => total + vhost.exchanges.size, 0),
-    queues: queues.length,
-    consumers: sum((queue) => queue.consumerCount),
-    ready: sum((queue) => queue.readyCount),
-    unsettled: sum((queue) => queue.unsettledCount),
-  };
-}
-
-export function shownOverview(broker: Broker): unknown {
-  const { ready, unsettled, ...objects } = totalsOf(broker);
-  return {
-    product_name: product,
-    product_version: version,
-    management_version: version,
-    node: 'torcello@localhost',
-    object_totals: objects,
-    queue_totals: { messages: ready + unsettled, messages_ready: ready, messages_unacknowledged: unsettled },
-  };
-}
-
-/** The gauges of the broker in the text format of Prometheus, under the names of RabbitMQ's own exporter. */
-export function metricsText(broker: Broker): string {
-  const totals = totalsOf(broker);
-  const gauges: readonly (readonly [string, string, number])[] = [
-    ['rabbitmq_connections', 'Connections currently open', totals.connections],
-    ['rabbitmq_channels', 'Channels currently open', totals.channels],
-    ['rabbitmq_consumers', 'Consumers currently connected', totals.consumers],
-    ['rabbitmq_queues', 'Queues available', totals.queues],
-    ['rabbitmq_queue_messages_ready', 'Messages ready to be delivered to consumers', totals.ready],
-    ['rabbitmq_queue_messages_unacked', 'Messages delivered to consumers but not yet acknowledged', totals.unsettled],
-    ['rabbitmq_queue_messages', 'Sum of ready and unacknowledged messages', totals.ready + totals.unsettled],
-    [
-      'torcello_broker_blocked',
-      '1 while publishes are refused for want of disk or memory',
-      broker.blockedReason === undefined ? 0 : 1,
-    ],
-    ['process_resident_memory_bytes', 'Resident memory in bytes', process.memoryUsage.rss()],
-  ];
-  return gauges
-    .map(([name, help, value]) => `# HELP ${name} ${help}\n# TYPE ${name} gauge\n${name} ${value}\n`)
-    .join('');
+/** What tells bindings between the same two apart, as a part of a path. */
+function propertiesKey(routingKey: string, args: FieldTable): string {
+  const key = encodeURIComponent(routingKey);
+  if (Object.keys(args).length === 0) return key === '' ? '~' : key;
+  const hash = createHash('sha256')
+    .update(JSON.stringify(plainTable(args)))
+    .digest('base64url')
+    .slice(0, 6);
+  return `${key}~${hash}`;
 }
 
 /** A table without the types of the wire, for JSON. */

@@ -8,6 +8,7 @@ import type { Broker } from '../broker.js';
 import type { BrokerLimits } from '../limits.js';
 import { HttpError } from './http-error.js';
 import { routes } from './routes.js';
+import { arranged } from './arranged.js';
 import type { Answer, Route } from './route.js';
 
 const headersMsMax = 10_000;
@@ -63,7 +64,8 @@ async function serve(place: Place, request: IncomingMessage): Promise<Answer> {
   const hasBody = route.method === 'PUT' || route.method === 'POST';
   const body = hasBody ? await bodyOf(request, bytesMax) : {};
   const query = new URLSearchParams(request.url?.split('?')[1]);
-  return route.serve({ ...place, user, names: namesIn(route, segments), query, body });
+  const answer = await route.serve({ ...place, user, names: namesIn(route, segments), query, body });
+  return arranged(answer, query);
 }
 
 function pathOf(url: string): readonly string[] {

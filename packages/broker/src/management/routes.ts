@@ -1,51 +1,42 @@
 import { everything, userLimits } from '../access/users.js';
-import type { Permissions, User, UserLimit } from '../access/users.js';
-import { patternFromRegex, patternToRegex } from '../access/name-pattern.js';
+import type { Permissions, UserLimit } from '../access/users.js';
+import { patternFromRegex } from '../access/name-pattern.js';
 import type { NamePattern } from '../access/name-pattern.js';
-import { exportDefinitions, importDefinitions } from './definitions.js';
+import { exportDefinitions, exportVhost, importDefinitions, importVhost } from './definitions.js';
+import { healthRoutes } from './health-routes.js';
 import { HttpError } from './http-error.js';
-import { metricsText, shownBindings, shownExchanges, shownOverview, shownQueue, shownQueues } from './listings.js';
+import { listingRoutes } from './listing-routes.js';
 import { policyRoutes } from './policy-routes.js';
 import { created, freshName, noContent, ok, userNamed, vhostNamed } from './route.js';
 import type { Answer, Route, RouteRequest } from './route.js';
 
 /** The part of RabbitMQ's management interface that the broker has, under the same names. */
 export const routes: readonly Route[] = [
-  { method: 'GET', path: 'health/checks/alarms', isPublic: true, serve: alarms },
-  { method: 'GET', path: 'metrics', serve: ({ broker }) => ({ status: 200, text: metricsText(broker) }) },
-  { method: 'GET', path: 'overview', serve: ({ broker }) => ok(shownOverview(broker)) },
+  ...healthRoutes,
+  ...listingRoutes,
+  ...policyRoutes,
   { method: 'GET', path: 'definitions', serve: ({ broker }) => ok(exportDefinitions(broker)) },
+  { method: 'GET', path: 'definitions/*', serve: (request) => ok(exportVhost(vhostNamed(request))) },
   { method: 'POST', path: 'definitions', isLarge: true, serve: putDefinitions },
-  { method: 'GET', path: 'connections', serve: ({ broker }) => ok(broker.connections()) },
-  { method: 'GET', path: 'exchanges', serve: ({ broker }) => ok(shownExchanges(broker.vhosts.values())) },
-  { method: 'GET', path: 'exchanges/*', serve: (request) => ok(shownExchanges([vhostNamed(request)])) },
-  { method: 'GET', path: 'bindings', serve: ({ broker }) => ok(shownBindings(broker.vhosts.values())) },
-  { method: 'GET', path: 'bindings/*', serve: (request) => ok(shownBindings([vhostNamed(request)])) },
-  { method: 'GET', path: 'vhosts', serve: ({ broker }) => ok(Array.from(broker.vhosts.keys(), (name) => ({ name }))) },
-  { method: 'GET', path: 'queues', serve: ({ broker }) => ok(shownQueues(broker.vhosts.values())) },
+  { method: 'POST', path: 'definitions/*', isLarge: true, serve: putVhostDefinitions },
   { method: 'PUT', path: 'vhosts/*', serve: putVhost },
-  { method: 'GET', path: 'users', serve: ({ broker }) => ok([...broker.users.all()].map(shownUser)) },
-  { method: 'GET', path: 'users/*', serve: (request) => ok(shownUser(userNamed(request, 0))) },
   { method: 'PUT', path: 'users/*', serve: putUser },
   { method: 'DELETE', path: 'users/*', serve: deleteUser },
-  { method: 'GET', path: 'permissions/*/*', serve: getPermissions },
   { method: 'PUT', path: 'permissions/*/*', serve: putPermissions },
   { method: 'PUT', path: 'topic-permissions/*/*', serve: putTopicPermissions },
   { method: 'PUT', path: 'user-limits/*/*', serve: putUserLimit },
   { method: 'DELETE', path: 'user-limits/*/*', serve: deleteUserLimit },
-  { method: 'GET', path: 'queues/*', serve: (request) => ok(shownQueues([vhostNamed(request)])) },
-  { method: 'GET', path: 'queues/*/*', serve: getQueue },
+  { method: 'DELETE', path: 'connections/*', serve: closeConnection },
   { method: 'DELETE', path: 'connections/username/*', serve: closeConnections },
-  ...policyRoutes,
 ];
-
-function alarms({ broker }: RouteRequest): Answer {
-  const reason = broker.blockedReason;
-  return reason === undefined ? ok({ status: 'ok' }) : { status: 503, body: { status: 'failed', reason } };
-}
 
 async function putDefinitions({ broker, body }: RouteRequest): Promise<Answer> {
   await importDefinitions(broker, body);
+  return noContent;
+}
+
+async function putVhostDefinitions(request: RouteRequest): Promise<Answer> {
+  await importVhost(request.broker, vhostNamed(request).name, request.body);
   return noContent;
 }
 
@@ -78,15 +69,6 @@ async function deleteUser(request: RouteRequest): Promise<Answer> {
   broker.closeConnectionsOf(user.name);
   await broker.durable();
   return noContent;
-}
-
-function getPermissions(request: RouteRequest): Answer {
-  const vhost = vhostNamed(request);
-  const user = userNamed(request, 1);
-  const rights = Object.hasOwn(user.permissions, vhost.name) ? user.permissions[vhost.name] : undefined;
-  if (rights === undefined) throw new HttpError(404, 'no rights were given');
-  const shown = Object.entries(rights).map(([right, pattern]) => [right, patternToRegex(pattern as NamePattern)]);
-  return ok({ user: user.name, vhost: vhost.name, ...(Object.fromEntries(shown) as Record<string, string>) });
 }
 
 async function putPermissions(request: RouteRequest): Promise<Answer> {
@@ -140,20 +122,14 @@ function limitNamed({ names }: RouteRequest): UserLimit {
   return limit;
 }
 
-function getQueue(request: RouteRequest): Answer {
-  const vhost = vhostNamed(request);
-  const queue = vhost.queues.get(request.names[1] ?? '');
-  if (queue === undefined) throw new HttpError(404, 'there is no such queue');
-  return ok(shownQueue(vhost, queue));
+function closeConnection({ broker, names }: RouteRequest): Answer {
+  if (broker.closeConnection(names[0] ?? '')) return noContent;
+  throw new HttpError(404, 'there is no such connection');
 }
 
 function closeConnections({ broker, names }: RouteRequest): Answer {
   broker.closeConnectionsOf(names[0] ?? '');
   return noContent;
-}
-
-function shownUser(user: User): unknown {
-  return { name: user.name, tags: user.tags };
 }
 
 /** Tags as an array, or as RabbitMQ's older form, a list with commas. */

@@ -87,6 +87,10 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
   get readyCount(): number {
     return this.#ready.length;
   }
+  /** Bodies of waiting messages, in bytes. */
+  get readyBytes(): number {
+    return this.#ready.bytes;
+  }
   get unsettledCount(): number {
     return this.#unsettled.size;
   }

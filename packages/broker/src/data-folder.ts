@@ -4,8 +4,11 @@ import process from 'node:process';
 
 import { syncFolder, writeDurably } from './durable-file.js';
 
-/** Version of the data folder that this broker writes, and the highest that it reads. */
-export const formatVersion = 1;
+/**
+ * Version of the data folder that this broker writes, and the highest that it reads. 2: the database has a journal beside
+ * it, which a broker that knows nothing of it would not read.
+ */
+export const formatVersion = 2;
 
 const lockName = 'broker.lock';
 const formatName = 'format.json';
@@ -125,14 +128,19 @@ function checkFormat(path: string): void {
     text = readFileSync(file, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    writeDurably(file, `${JSON.stringify({ format: formatVersion })}\n`);
+    writeFormat(file);
     return syncFolder(dirname(path));
   }
   const { format } = JSON.parse(text) as { format?: unknown };
   if (typeof format !== 'number') throw new DataFolderError('FOLDER_UNUSABLE', `${file} names no format version`);
-  if (format <= formatVersion) return;
+  if (format < formatVersion) return writeFormat(file);
+  if (format === formatVersion) return;
   const text2 = `the data folder ${path} has format version ${format}, this broker reads up to ${formatVersion}; use a newer broker`;
   throw new DataFolderError('FORMAT_TOO_NEW', text2);
+}
+
+function writeFormat(file: string): void {
+  writeDurably(file, `${JSON.stringify({ format: formatVersion })}\n`);
 }
 
 function freeBytes(path: string): number {

@@ -26,7 +26,7 @@ import { writeDurably } from './durable-file.js';
 import { LmdbStore } from './store/lmdb-store.js';
 import { tlsIdentityFrom } from './tls.js';
 import type { TlsIdentity } from './tls.js';
-import { StoreDamage } from './store/message-store.js';
+import { StoreDamage, StoreFull } from './store/message-store.js';
 
 /** What the command line of `torcello-broker` says. */
 export interface MainOptions {
@@ -160,13 +160,14 @@ function readOptions(args: readonly string[]): MainOptions | AdminOptions | Move
 async function serve(options: MainOptions, folder: DataFolder): Promise<void> {
   const write = (line: string): void => void process.stderr.write(line);
   const logger = jsonLogger({ clock: systemClock, write, fields: { program: 'broker' } });
+  const diskReserve = new DiskReserve(folder.path, { bytes: options.limits.diskReserveBytes, random: systemRandom });
   const broker = await startBroker({
-    store: new LmdbStore(folder.database, () => folder.freeBytes()),
+    store: openStore(folder, diskReserve),
     users: [firstUser(folder)],
     permits: options.permits,
     limits: options.limits,
     diskFreeBytes: () => folder.freeBytes(),
-    diskReserve: new DiskReserve(folder.path, { bytes: options.limits.diskReserveBytes, random: systemRandom }),
+    diskReserve,
     logger,
     onFatal: (error) => dieOf(error, folder),
   });
@@ -183,6 +184,17 @@ async function serve(options: MainOptions, folder: DataFolder): Promise<void> {
   logger.info('the broker stops', { signal });
   await services.management.stop();
   await broker.stop();
+}
+
+/** What a broker left in its journal when it was killed on a full disk finds its room in the reserve. */
+function openStore(folder: DataFolder, reserve: DiskReserve): LmdbStore {
+  const open = (): LmdbStore => new LmdbStore(folder.database, () => folder.freeBytes());
+  try {
+    return open();
+  } catch (error) {
+    if (!(error instanceof StoreFull) || !reserve.release()) throw error;
+    return open();
+  }
 }
 
 interface Services {
@@ -301,6 +313,8 @@ function lineFor(error: unknown): string {
   const isOwn = [StartRefused, AdminRefused, DataFolderError, TargetError].some((kind) => error instanceof kind);
   if (isOwn && error instanceof Error) return error.message;
   if (error instanceof StoreDamage) return `${error.message}; restore the data folder from a copy`;
+  if (error instanceof StoreFull)
+    return 'the disk of the data folder is full; make room and start again, nothing is lost';
   const { code, message, port } = error as NodeJS.ErrnoException & { readonly port?: number };
   if (code === 'EADDRINUSE') return `port ${port} is taken; choose another one, or 0 to let the system choose`;
   if (code?.startsWith('ERR_PARSE_ARGS') === true) return `${message}\n\n${usage}`;

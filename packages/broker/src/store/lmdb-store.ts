@@ -1,154 +1,166 @@
-import { open } from 'lmdb';
-import type { Database, RootDatabase } from 'lmdb';
+import { systemRandom } from '@torcello/platform';
+import { Journal } from './journal.js';
+import type { JournalGeneration } from './journal-record.js';
+import { LmdbTree } from './lmdb-tree.js';
 import { StoreDamage, StoreFull } from './message-store.js';
-import { sealedText, unsealed } from './sealed-value.js';
 import type { MessagePlace, MessageStore, StoreOperation } from './message-store.js';
+import { PendingChanges } from './pending-changes.js';
+import { unsealed } from './sealed-value.js';
 
-const keyBytes = 12;
-const uint32 = 2 ** 32;
-/** ENOSPC, EFBIG and EDQUOT, as LMDB gives them. */
-const noRoomCodes: ReadonlySet<unknown> = new Set([28, 27, 122]);
-/** EIO: also what LMDB makes of a write that was cut short, which is how a full disk shows itself at first. */
-const inputOutputError = 5;
-/** Free space below which a write that was cut short counts as one for want of room, in bytes, besides the transaction. */
-const roomBytesMin = 1024 * 1024;
+const MiB = 1024 * 1024;
+/** Length of the journal, in bytes, and changes in it; beyond that they go into the tree. */
+const journalBytesMax = 4 * MiB;
+const journalChangesMax = 5_000;
+/** A commit of large messages beyond this goes into the tree at once: writing it twice would cost more than it saves. */
+const journalCommitBytesMax = 64 * 1024;
+/** Where the tree keeps which generation of the journal counts. */
+const generationKey = 'journal';
+const saltBytes = 8;
 
 /**
- * The store on LMDB: a B-tree of messages keyed by queue and position, and one of declarations. Every value begins with
- * a checksum. With overlapping sync off, the promise of a write means that it is synced.
+ * The store on disk: a tree (LMDB) for what lies there for long, and before it a journal, which takes a small commit with
+ * one sync where the tree needs two. When the journal is full, everything in it goes into the tree as one transaction,
+ * which also names the next generation of the journal: its old records count until the very moment that the tree has
+ * them. A message that is gone by then never reaches the tree.
  */
 export class LmdbStore implements MessageStore {
   readonly isDurable = true;
-  readonly #root: RootDatabase<Buffer, Buffer>;
-  readonly #messages: Database<Buffer, Buffer>;
-  readonly #entities: Database<Buffer, string>;
-  readonly #freeBytes: () => number;
+  readonly #tree: LmdbTree;
+  readonly #journal: Journal;
+  readonly #pending = new PendingChanges();
+  #generationNumber: number;
+  #running: Promise<unknown> = Promise.resolve();
+  #hasFailed = false;
   #closing: Promise<void> | undefined;
 
   /**
-   * @param file - path of the database file; made when it is missing.
+   * @param file - path of the database file; made when it is missing. The journal lies beside it, as `FILE.journal`.
    * @param freeBytes - room on its disk, in bytes. Default: plenty.
+   * @throws StoreDamage for a journal that is not what was written; StoreFull when the tree has no room for what is in it.
    */
   constructor(file: string, freeBytes: () => number = () => Infinity) {
-    this.#freeBytes = freeBytes;
-    this.#root = open<Buffer, Buffer>({
-      path: file,
-      noSubdir: true,
-      overlappingSync: false,
-      encoding: 'binary',
-      keyEncoding: 'binary',
-      maxDbs: 4,
-      cache: false,
+    this.#tree = new LmdbTree(file, freeBytes);
+    this.#journal = new Journal(`${file}.journal`, {
+      bytesMax: journalBytesMax,
+      commitBytesMax: journalCommitBytesMax,
     });
-    this.#messages = this.#root.openDB<Buffer, Buffer>({
-      name: 'messages',
-      encoding: 'binary',
-      keyEncoding: 'binary',
-      cache: false,
-    });
-    this.#entities = this.#root.openDB<Buffer, string>({ name: 'entities', encoding: 'binary', cache: false });
-  }
-
-  /**
-   * All writes of one turn of the event loop become one transaction. LMDB writes new pages beside the old tree, so that
-   * a failed one leaves nothing behind.
-   */
-  async commit(operations: readonly StoreOperation[]): Promise<void> {
-    const writes = new Set(operations.map((operation) => this.#write(operation)));
-    setImmediate(() => this.#adopt());
     try {
-      await Promise.all(writes);
+      const generation = this.#readGeneration();
+      this.#generationNumber = generation?.number ?? 0;
+      this.#recover(generation);
     } catch (error) {
-      throw await this.#judged(error, operations);
+      void this.#letGo();
+      throw error;
     }
   }
 
-  async #judged(error: unknown, operations: readonly StoreOperation[]): Promise<unknown> {
-    const cause = await causeOf(error);
-    const { code } = cause as { readonly code?: unknown };
-    const bytes = operations.reduce((sum, one) => sum + ('value' in one ? one.value.length : 0), roomBytesMin);
-    const isCutShort = code === inputOutputError && this.#freeBytes() < 2 * bytes;
-    if (!noRoomCodes.has(code) && !isCutShort) return cause;
-    return this.#isUsable() ? new StoreFull(cause) : cause;
-  }
-
-  /** When the write that failed was that of the root page, LMDB is done for: the next transaction would never end. */
-  #isUsable(): boolean {
-    try {
-      this.#root.transactionSync(() => undefined);
-      return true;
-    } catch {
-      return false;
-    }
+  commit(operations: readonly StoreOperation[]): Promise<void> {
+    const running = this.#commit(operations);
+    this.#running = running.catch(() => undefined);
+    return running;
   }
 
   read(place: MessagePlace): Buffer | undefined {
-    const value = this.#messages.get(keyOf(place));
-    return value === undefined ? undefined : unsealed(value, `message ${nameOf(place)}`);
+    const value = this.#pending.message(place);
+    if (value === 'deleted') return undefined;
+    if (value === 'unknown') return this.#tree.read(place);
+    return unsealed(value, `message ${place.position} of queue number ${place.queue}`);
   }
 
   *entities(): Iterable<{ readonly key: string; readonly value: string }> {
-    for (const { key, value } of this.#entities.getRange()) {
-      yield { key, value: unsealed(value, `declaration ${key}`).toString('utf8') };
-    }
+    this.#emptyNow();
+    for (const entity of this.#tree.entities()) if (entity.key !== generationKey) yield entity;
   }
 
-  *messages(): Iterable<{ readonly place: MessagePlace; readonly value: Buffer }> {
-    for (const { key, value } of this.#messages.getRange()) {
-      const place = placeOf(key);
-      yield { place, value: unsealed(value, `message ${nameOf(place)}`) };
-    }
+  messages(): Iterable<{ readonly place: MessagePlace; readonly value: Buffer }> {
+    this.#emptyNow();
+    return this.#tree.messages();
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#root.close();
+    this.#closing ??= this.#close();
     return this.#closing;
   }
 
-  /** LMDB's binding makes one promise more for a transaction, whose failure nobody would see. */
-  #adopt(): void {
-    this.#root.committed.then(undefined, () => undefined);
-  }
-
-  /** The promise is the same for all writes of a transaction, or nearly. */
-  #write(operation: StoreOperation): Promise<boolean> {
-    switch (operation.kind) {
-      case 'put-message':
-        return this.#messages.put(keyOf(operation.place), operation.value);
-      case 'delete-message':
-        return this.#messages.remove(keyOf(operation.place));
-      case 'put-entity':
-        return this.#entities.put(operation.key, sealedText(operation.value));
-      case 'delete-entity':
-        return this.#entities.remove(operation.key);
+  async #commit(operations: readonly StoreOperation[]): Promise<void> {
+    try {
+      const isForJournal = this.#pending.size + operations.length <= journalChangesMax;
+      if (isForJournal && (await this.#journal.append(operations))) {
+        for (const operation of operations) this.#pending.add(operation);
+      } else await this.#intoTree(operations);
+    } catch (error) {
+      this.#hasFailed ||= !(error instanceof StoreFull);
+      throw error;
     }
   }
+
+  /** Everything that the journal holds, and these changes behind it. */
+  async #intoTree(operations: readonly StoreOperation[]): Promise<void> {
+    const next = this.#nextGeneration();
+    await this.#tree.commit([...this.#pending.operations(), ...operations, recordOf(next)]);
+    this.#begin(next);
+  }
+
+  /** The same, while everything else waits. No commit runs meanwhile. */
+  #emptyNow(): void {
+    if (this.#pending.size === 0) return;
+    const next = this.#nextGeneration();
+    this.#tree.commitNow([...this.#pending.operations(), recordOf(next)]);
+    this.#begin(next);
+  }
+
+  #nextGeneration(): JournalGeneration {
+    return { number: this.#generationNumber + 1, salt: Buffer.from(systemRandom.bytes(saltBytes)) };
+  }
+
+  #begin(generation: JournalGeneration): void {
+    this.#pending.clear();
+    this.#generationNumber = generation.number;
+    this.#journal.restart(generation);
+  }
+
+  /**
+   * What the journal holds is written anew, into the tree: after a sync that failed nobody knows whether what can be read
+   * there is on the disk.
+   */
+  #recover(generation: JournalGeneration | undefined): void {
+    for (const operation of this.#journal.replay(generation)) this.#pending.add(operation);
+    if (this.#pending.size > 0) return this.#emptyNow();
+    if (generation !== undefined) return this.#journal.restart(generation);
+    const first = this.#nextGeneration();
+    this.#tree.commitNow([recordOf(first)]);
+    this.#begin(first);
+  }
+
+  #readGeneration(): JournalGeneration | undefined {
+    const text = this.#tree.entity(generationKey);
+    if (text === undefined) return undefined;
+    const { number, salt } = JSON.parse(text) as { readonly number?: unknown; readonly salt?: unknown };
+    if (typeof number !== 'number' || typeof salt !== 'string') {
+      throw new StoreDamage(`declaration ${generationKey}`, 'it names no generation');
+    }
+    return { number, salt: Buffer.from(salt, 'base64') };
+  }
+
+  /** Without room in the tree everything stays in the journal, where the next start finds it. */
+  async #close(): Promise<void> {
+    await this.#running;
+    try {
+      if (this.#pending.size > 0 && !this.#hasFailed) await this.#intoTree([]);
+    } catch (error) {
+      if (!(error instanceof StoreFull)) throw error;
+    } finally {
+      await this.#letGo();
+    }
+  }
+
+  #letGo(): Promise<void> {
+    this.#journal.close();
+    return this.#tree.close();
+  }
 }
 
-/** LMDB's binding hides the error of the system in a promise that rejects with it. */
-async function causeOf(error: unknown): Promise<unknown> {
-  const { commitError } = error as { readonly commitError?: Promise<unknown> };
-  return commitError === undefined
-    ? error
-    : commitError.then(
-        () => error,
-        (cause: unknown) => cause,
-      );
-}
-
-function keyOf(place: MessagePlace): Buffer {
-  const key = Buffer.allocUnsafe(keyBytes);
-  key.writeUInt32BE(place.queue, 0);
-  key.writeUInt32BE(Math.floor(place.position / uint32), 4);
-  key.writeUInt32BE(place.position % uint32, 8);
-  return key;
-}
-
-function placeOf(key: Buffer): MessagePlace {
-  if (key.length !== keyBytes) throw new StoreDamage('message index', `a key has ${key.length} bytes`);
-  return { queue: key.readUInt32BE(0), position: key.readUInt32BE(4) * uint32 + key.readUInt32BE(8) };
-}
-
-function nameOf(place: MessagePlace): string {
-  return `${place.position} of queue number ${place.queue}`;
+/** The change of the tree that makes a generation the one that counts. */
+function recordOf({ number, salt }: JournalGeneration): StoreOperation {
+  return { kind: 'put-entity', key: generationKey, value: JSON.stringify({ number, salt: salt.toString('base64') }) };
 }

@@ -1,5 +1,5 @@
 /*
- * LD_PRELOAD shim for the crash tests: spoils I/O on files named broker.lmdb, once the file FAULT_ARM exists.
+ * LD_PRELOAD shim for the crash tests: spoils I/O on the files broker.lmdb and broker.lmdb.journal, once the file FAULT_ARM exists.
  * FAULT_KIND: write-eio, write-enospc, write-short, sync-eio, sync-lie. FAULT_AT: which such call, counting from 1;
  * sync-lie spoils every call from that one on.
  */
@@ -25,9 +25,10 @@ static int is_ours(int fd) {
   char link[64], name[512];
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
   ssize_t length = readlink(link, name, sizeof name - 1);
-  if (length < 11) return 0;
+  if (length < 0) return 0;
   name[length] = 0;
-  return strcmp(name + length - 11, "broker.lmdb") == 0;
+  const char *file = strrchr(name, '/');
+  return file != NULL && (strcmp(file, "/broker.lmdb") == 0 || strcmp(file, "/broker.lmdb.journal") == 0);
 }
 
 /* Whether this call is the one: 1, and for a lie also every later one. */

@@ -1,0 +1,173 @@
+import { open } from 'lmdb';
+import type { Database, RootDatabase } from 'lmdb';
+import { StoreDamage, StoreFull } from './message-store.js';
+import { sealedText, unsealed } from './sealed-value.js';
+import type { MessagePlace, StoreOperation } from './message-store.js';
+
+const keyBytes = 12;
+const uint32 = 2 ** 32;
+/** ENOSPC, EFBIG and EDQUOT, as LMDB gives them. */
+const noRoomCodes: ReadonlySet<unknown> = new Set([28, 27, 122]);
+/** EIO: also what LMDB makes of a write that was cut short, which is how a full disk shows itself at first. */
+const inputOutputError = 5;
+/** Free space below which a write that was cut short counts as one for want of room, in bytes, besides the transaction. */
+const roomBytesMin = 1024 * 1024;
+
+/**
+ * What lies on disk for long, on LMDB: a B-tree of messages keyed by queue and position, and one of declarations. Every
+ * value begins with a checksum. With overlapping sync off, the promise of a write means that it is synced.
+ */
+export class LmdbTree {
+  readonly #root: RootDatabase<Buffer, Buffer>;
+  readonly #messages: Database<Buffer, Buffer>;
+  readonly #entities: Database<Buffer, string>;
+  readonly #freeBytes: () => number;
+
+  /**
+   * @param file - path of the database file; made when it is missing.
+   * @param freeBytes - room on its disk, in bytes. Default: plenty.
+   */
+  constructor(file: string, freeBytes: () => number = () => Infinity) {
+    this.#freeBytes = freeBytes;
+    this.#root = open<Buffer, Buffer>({
+      path: file,
+      noSubdir: true,
+      overlappingSync: false,
+      encoding: 'binary',
+      keyEncoding: 'binary',
+      maxDbs: 4,
+      cache: false,
+    });
+    this.#messages = this.#root.openDB<Buffer, Buffer>({
+      name: 'messages',
+      encoding: 'binary',
+      keyEncoding: 'binary',
+      cache: false,
+    });
+    this.#entities = this.#root.openDB<Buffer, string>({ name: 'entities', encoding: 'binary', cache: false });
+  }
+
+  /**
+   * Applies changes as one transaction, as `MessageStore.commit` does. All writes of one turn of the event loop become
+   * one. LMDB writes new pages beside the old tree, so that a failed one leaves nothing behind.
+   */
+  async commit(operations: readonly StoreOperation[]): Promise<void> {
+    const writes = new Set(operations.map((operation) => this.#write(operation)));
+    setImmediate(() => this.#adopt());
+    try {
+      await Promise.all(writes);
+    } catch (error) {
+      throw await this.#judged(error, operations);
+    }
+  }
+
+  /** The same, while everything else waits: for a start. @throws StoreFull, or the system's error. */
+  commitNow(operations: readonly StoreOperation[]): void {
+    try {
+      this.#root.transactionSync(() => {
+        for (const operation of operations) void this.#write(operation);
+      });
+    } catch (error) {
+      throw this.#isNoRoom(error, operations) ? new StoreFull(error) : error;
+    }
+  }
+
+  async #judged(error: unknown, operations: readonly StoreOperation[]): Promise<unknown> {
+    const cause = await causeOf(error);
+    return this.#isNoRoom(cause, operations) && this.#isUsable() ? new StoreFull(cause) : cause;
+  }
+
+  #isNoRoom(cause: unknown, operations: readonly StoreOperation[]): boolean {
+    const { code } = cause as { readonly code?: unknown };
+    const bytes = operations.reduce((sum, one) => sum + ('value' in one ? one.value.length : 0), roomBytesMin);
+    return noRoomCodes.has(code) || (code === inputOutputError && this.#freeBytes() < 2 * bytes);
+  }
+
+  /** When the write that failed was that of the root page, LMDB is done for: the next transaction would never end. */
+  #isUsable(): boolean {
+    try {
+      this.#root.transactionSync(() => undefined);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** As `MessageStore.read`. */
+  read(place: MessagePlace): Buffer | undefined {
+    const value = this.#messages.get(keyOf(place));
+    return value === undefined ? undefined : unsealed(value, `message ${nameOf(place)}`);
+  }
+
+  /** One declaration. @throws StoreDamage. */
+  entity(key: string): string | undefined {
+    const value = this.#entities.get(key);
+    return value === undefined ? undefined : unsealed(value, `declaration ${key}`).toString('utf8');
+  }
+
+  /** As `MessageStore.entities`. */
+  *entities(): Iterable<{ readonly key: string; readonly value: string }> {
+    for (const { key, value } of this.#entities.getRange()) {
+      yield { key, value: unsealed(value, `declaration ${key}`).toString('utf8') };
+    }
+  }
+
+  /** As `MessageStore.messages`. */
+  *messages(): Iterable<{ readonly place: MessagePlace; readonly value: Buffer }> {
+    for (const { key, value } of this.#messages.getRange()) {
+      const place = placeOf(key);
+      yield { place, value: unsealed(value, `message ${nameOf(place)}`) };
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#root.close();
+  }
+
+  /** LMDB's binding makes one promise more for a transaction, whose failure nobody would see. */
+  #adopt(): void {
+    this.#root.committed.then(undefined, () => undefined);
+  }
+
+  /** The promise is the same for all writes of a transaction, or nearly. */
+  #write(operation: StoreOperation): Promise<boolean> {
+    switch (operation.kind) {
+      case 'put-message':
+        return this.#messages.put(keyOf(operation.place), operation.value);
+      case 'delete-message':
+        return this.#messages.remove(keyOf(operation.place));
+      case 'put-entity':
+        return this.#entities.put(operation.key, sealedText(operation.value));
+      case 'delete-entity':
+        return this.#entities.remove(operation.key);
+    }
+  }
+}
+
+/** LMDB's binding hides the error of the system in a promise that rejects with it. */
+async function causeOf(error: unknown): Promise<unknown> {
+  const { commitError } = error as { readonly commitError?: Promise<unknown> };
+  return commitError === undefined
+    ? error
+    : commitError.then(
+        () => error,
+        (cause: unknown) => cause,
+      );
+}
+
+function keyOf(place: MessagePlace): Buffer {
+  const key = Buffer.allocUnsafe(keyBytes);
+  key.writeUInt32BE(place.queue, 0);
+  key.writeUInt32BE(Math.floor(place.position / uint32), 4);
+  key.writeUInt32BE(place.position % uint32, 8);
+  return key;
+}
+
+function placeOf(key: Buffer): MessagePlace {
+  if (key.length !== keyBytes) throw new StoreDamage('message index', `a key has ${key.length} bytes`);
+  return { queue: key.readUInt32BE(0), position: key.readUInt32BE(4) * uint32 + key.readUInt32BE(8) };
+}
+
+function nameOf(place: MessagePlace): string {
+  return `${place.position} of queue number ${place.queue}`;
+}

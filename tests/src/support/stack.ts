@@ -36,6 +36,8 @@ export interface StackOptions {
   readonly sweepMs?: number;
   /** More arguments for the API. */
   readonly apiArguments?: readonly string[];
+  /** More arguments for the embedded broker. */
+  readonly brokerArguments?: readonly string[];
   /** The broker as agents reach it, given its own address: through a proxy, say. */
   readonly agentTransport?: (brokerUrl: string) => Promise<string>;
   /** Called with the folder before anything is started; answers what broker and API get into their environment. */
@@ -64,7 +66,9 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   };
   const broker =
     options.transport === undefined
-      ? await Restartable.of((last) => startBroker(start, { folder: folder.path, login, env: own.broker }, last))
+      ? await Restartable.of((last) =>
+          startBroker(start, { folder: folder.path, login, env: own.broker, more: options.brokerArguments }, last),
+        )
       : undefined;
   const transport = options.transport ?? `amqp://${login.user}:${login.password}@${broker?.field('amqp') ?? ''}/`;
   const env = { TORCELLO_TRANSPORT: transport };
@@ -153,14 +157,21 @@ class Restartable {
 
 function startBroker(
   start: (program: string, args: readonly string[], options: StartOptions) => Promise<Started>,
-  { folder, login, env }: { readonly folder: string; readonly login: Login; readonly env: StartOptions['env'] },
+  of: {
+    readonly folder: string;
+    readonly login: Login;
+    readonly env: StartOptions['env'];
+    readonly more: readonly string[] | undefined;
+  },
   last: Started['ready'] | undefined,
 ): Promise<Started> {
   const portOf = (address: string | undefined): string => /:(\d+)\/?$/.exec(address ?? ':0')?.[1] ?? '0';
   const args = [
-    ...['--data', path.join(folder, 'broker'), '--port', portOf(last?.['amqp'])],
+    ...['--data', path.join(of.folder, 'broker'), '--port', portOf(last?.['amqp'])],
     ...['--management-port', portOf(last?.['management'])],
+    ...(of.more ?? []),
   ];
+  const { login, env } = of;
   return start('broker', args, {
     env: { ...env, TORCELLO_BROKER_USER: login.user, TORCELLO_BROKER_PASSWORD: login.password },
   });

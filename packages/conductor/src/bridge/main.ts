@@ -52,13 +52,13 @@ async function bridge(settings: Settings): Promise<void> {
     connectionName: 'torcello-murano-bridge',
     logger,
   });
-  const world = { clock: systemClock, random: systemRandom };
+  const apiUrl = api.replace(/\/+$/, '');
   const service = new MuranoBridge({
     transport,
     clock: systemClock,
     logger,
     server: hexId(systemRandom),
-    api: new TorcelloApi({ ...world, url: api.replace(/\/+$/, ''), token, machineKind, pollMs: 1_000 }),
+    api: (task) => new TorcelloApi({ url: apiUrl, token, task, machineKind, pollMs: 1_000, clock: systemClock }),
   });
   try {
     await service.start();

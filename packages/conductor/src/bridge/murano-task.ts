@@ -1,12 +1,8 @@
 /** A task as murano-api hands it to an engine (`handle_task`, Murano section 1.2), as far as it is understood here. */
 export interface MuranoTask {
   readonly environmentId: string;
-  /** Name of the environment, where the task has a model. */
-  readonly name: string;
   readonly does: 'deploy' | 'delete';
   readonly applications: readonly MuranoApplication[];
-  /** What has to go back with the result: murano-api stores it as the environment. */
-  readonly model: Readonly<Record<string, unknown>>;
 }
 
 export interface MuranoApplication {
@@ -30,20 +26,13 @@ export function environmentOfTask(task: unknown): string | undefined {
 /** @throws TaskRefused */
 export function readTask(task: unknown, environmentId: string): MuranoTask {
   const { action, model } = asObject(task);
-  const whole = asObject(model);
-  const objects = whole['Objects'];
-  const base = { environmentId, model: whole };
-  if (objects === null || objects === undefined) return { ...base, name: '', does: 'delete', applications: [] };
+  const { Objects: objects } = asObject(model);
+  if (objects === null || objects === undefined) return { environmentId, does: 'delete', applications: [] };
   const { method } = asObject(action);
   if (method !== 'deploy') throw new TaskRefused(`the action "${String(method)}" is MuranoPL, which is not run here`);
-  const { name, applications = [] } = asObject(objects);
+  const { applications = [] } = asObject(objects);
   if (!Array.isArray(applications)) throw new TaskRefused('the model has no list of applications');
-  return {
-    ...base,
-    name: typeof name === 'string' ? name : environmentId,
-    does: 'deploy',
-    applications: applications.map(readApplication),
-  };
+  return { environmentId, does: 'deploy', applications: applications.map(readApplication) };
 }
 
 function readApplication(value: unknown): MuranoApplication {
@@ -71,18 +60,34 @@ function asObject(value: unknown): Json {
   return isObject ? (value as Json) : {};
 }
 
-/** The arguments of `process_result`. */
-export function resultOf(
-  task: { readonly environmentId: string; readonly model: Json },
-  failure: string | undefined,
-  isDeleted: boolean,
-): Record<string, unknown> {
-  const { Objects = null, Attributes = [], SystemData = {} } = task.model;
-  const left = isDeleted && failure === undefined ? null : Objects;
-  const model = { Objects: left, ObjectsCopy: left, Attributes, SystemData };
+/** How a task ended. */
+export interface TaskEnd {
+  /** Why it failed; undefined for success. */
+  readonly failure?: string;
+  /** Something may stand now: the objects of the model count as deployed, and a delete is for us to do. */
+  readonly wasTried: boolean;
+}
+
+/**
+ * The arguments of `process_result`. The model goes back with everything that murano-api and another engine keep in it.
+ * Without objects and without a copy of them murano-api forgets the environment, and so a delete that failed keeps the copy.
+ */
+export function resultOf(environmentId: string, task: unknown, end: TaskEnd): Record<string, unknown> {
+  const { failure, wasTried } = end;
+  const before = asObject(asObject(task)['model']);
+  const Objects = before['Objects'] ?? null;
+  const isGone = Objects === null && failure === undefined;
+  const ObjectsCopy = isGone || (Objects !== null && wasTried) ? Objects : before['ObjectsCopy'];
+  const model = {
+    Attributes: [],
+    SystemData: {},
+    ...before,
+    Objects,
+    ...(ObjectsCopy === undefined ? {} : { ObjectsCopy }),
+  };
   const action =
     failure === undefined
       ? { result: null, isException: false }
       : { result: { message: failure, details: failure }, isException: true };
-  return { environment_id: task.environmentId, result: { action, model } };
+  return { environment_id: environmentId, result: { action, model } };
 }

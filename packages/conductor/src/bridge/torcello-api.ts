@@ -1,6 +1,6 @@
-import { hexId } from '@torcello/platform';
-import type { Clock, Random } from '@torcello/platform';
+import { createHash } from 'node:crypto';
 import { sleep } from '@torcello/platform';
+import type { Clock } from '@torcello/platform';
 import type { MuranoApplication } from './murano-task.js';
 import { TaskRefused } from './murano-task.js';
 
@@ -8,14 +8,23 @@ export interface TorcelloApiOptions {
   readonly url: string;
   readonly token: string;
   readonly clock: Clock;
-  readonly random: Random;
+  /** Names the task: what is asked again for the same one is done once. */
+  readonly task: string;
   /** Whose agent works on machines that the bridge adds. */
   readonly machineKind: 'agent' | 'muranoagent';
   readonly pollMs: number;
 }
 
+/** Of a list in Murano's shape. */
+interface ListedDeployment {
+  readonly id: string;
+  readonly finished: string | null;
+}
+
 interface DeploymentView {
   readonly state: string;
+  readonly action: string;
+  readonly supersedes?: string;
   readonly reason?: string;
   readonly plans: readonly {
     readonly machine: { readonly name: string };
@@ -35,7 +44,10 @@ interface Answer {
   readonly deployment?: string;
 }
 
-/** What the bridge asks of the API. A refusal of the API is the reason why the task failed. */
+/** Murano-api has one task of an environment at a time: the deployment of a repeated one is among the last. */
+const deploymentsSearchedMax = 10;
+
+/** What the bridge asks of the API for one task. A refusal of the API is the reason why the task failed. */
 export class TorcelloApi {
   readonly #options: TorcelloApiOptions;
 
@@ -50,15 +62,22 @@ export class TorcelloApi {
     return String((await this.#done('POST', '/v1/environments', { name }))['id']);
   }
 
-  /** Stages the applications and deploys them; goes on with the deployment that an earlier try began. */
-  async deploy(environment: string, applications: readonly MuranoApplication[]): Promise<string> {
-    const running = await this.#running(environment);
-    if (running !== undefined) return running;
+  /** The deployment of an earlier try with the same task, unfinished or ended. */
+  async deployed(environment: string): Promise<string | undefined> {
+    const listed = await this.#listed(environment);
+    for (const { id } of listed.slice(0, deploymentsSearchedMax))
+      if ((await this.#view(id)).supersedes === this.#key) return id;
+    return undefined;
+  }
+
+  /** Stages the applications and deploys them, after what somebody else may be doing in the environment. */
+  async deploy(environment: string, applications: readonly MuranoApplication[], signal: AbortSignal): Promise<string> {
+    await this.#othersEnded(environment, signal);
     const session = await this.#done('POST', `/v1/environments/${environment}/configure`);
     const staged = { 'x-configuration-session': String(session['id']) };
     await this.#done('PUT', `/v1/environments/${environment}/services`, applications, staged);
     const route = `/v1/environments/${environment}/sessions/${String(session['id'])}/deploy`;
-    return (await this.#must('POST', route)).deployment ?? '';
+    return (await this.#must('POST', route, { supersedes: this.#key })).deployment ?? '';
   }
 
   /** Adds what the roles of the applications lack. Answers one line for each new machine. */
@@ -86,7 +105,7 @@ export class TorcelloApi {
   /** Resolves when it has ended: undefined for success, else why not. */
   async ended(deployment: string, signal: AbortSignal): Promise<string | undefined> {
     for (;;) {
-      const view = (await this.#done('GET', `/v1/deployments/${deployment}`)) as unknown as DeploymentView;
+      const view = await this.#view(deployment);
       if (view.state === 'succeeded') return undefined;
       if (['failed', 'cancelled', 'superseded'].includes(view.state)) return reasonOf(view);
       await sleep(this.#options.clock, this.#options.pollMs, signal);
@@ -94,17 +113,37 @@ export class TorcelloApi {
   }
 
   /** The deployment that destroys; undefined where nothing is there (any more). */
-  async destroy(name: string): Promise<string | undefined> {
+  async destroy(name: string, signal: AbortSignal): Promise<string | undefined> {
     const found = await this.#send('GET', `/v1/environments/${name}`);
     if (found.status === 404) return undefined;
-    const running = await this.#running(name);
-    return running ?? (await this.#must('DELETE', `/v1/environments/${name}`)).deployment;
+    const [newest] = await this.#listed(name);
+    if (newest?.finished === null && (await this.#view(newest.id)).action === 'destroy') return newest.id;
+    await this.#othersEnded(name, signal);
+    return (await this.#must('DELETE', `/v1/environments/${String(found.body['id'])}`)).deployment;
   }
 
-  async #running(environment: string): Promise<string | undefined> {
+  /** JSON schema of an application's properties; undefined where Torcello has no such package. */
+  async schema(name: string): Promise<Body | undefined> {
+    const answer = await this.#send('GET', `/v1/schemas/${encodeURIComponent(name)}`);
+    return answer.status === 200 ? answer.body : undefined;
+  }
+
+  get #key(): string {
+    return `murano-task-${this.#options.task}`;
+  }
+
+  async #othersEnded(environment: string, signal: AbortSignal): Promise<void> {
+    const unfinished = (await this.#listed(environment)).filter(({ finished }) => finished === null);
+    for (const { id } of unfinished) await this.ended(id, signal);
+  }
+
+  async #listed(environment: string): Promise<readonly ListedDeployment[]> {
     const { deployments } = await this.#done('GET', `/v1/environments/${environment}/deployments`);
-    const [newest] = deployments as readonly { id: string; finished: string | null }[];
-    return newest !== undefined && newest.finished === null ? newest.id : undefined;
+    return deployments as readonly ListedDeployment[];
+  }
+
+  async #view(deployment: string): Promise<DeploymentView> {
+    return (await this.#done('GET', `/v1/deployments/${deployment}`)) as unknown as DeploymentView;
   }
 
   /** By role: the least machines that the applications ask for. */
@@ -137,16 +176,21 @@ export class TorcelloApi {
 
   /** Rejects when the API is away, for the task to be tried again. */
   async #send(method: string, route: string, body?: unknown, headers: Headers = {}): Promise<Answer> {
-    const { url, token, random } = this.#options;
+    const { url, token, task } = this.#options;
+    const sent = body === undefined ? undefined : JSON.stringify(body);
+    // The same write for the same task is the same request, whichever bridge sends it.
+    const digest = createHash('sha256')
+      .update([task, method, route, sent ?? ''].join('\n'))
+      .digest('hex');
     const response = await fetch(`${url}${route}`, {
       method,
       headers: {
         'x-auth-token': token,
-        ...(method === 'GET' ? {} : { 'idempotency-key': hexId(random) }),
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(method === 'GET' ? {} : { 'idempotency-key': digest }),
+        ...(sent === undefined ? {} : { 'content-type': 'application/json' }),
         ...headers,
       },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(sent === undefined ? {} : { body: sent }),
     });
     const text = await response.text();
     if (response.status >= 500) throw new Error(`${method} ${route}: ${response.status}`);

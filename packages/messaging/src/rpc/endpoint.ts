@@ -10,6 +10,8 @@ export interface IncomingCall {
   readonly signal: AbortSignal;
   /** Milliseconds that the caller still waits; undefined for casts and callers that do not say (Python). */
   readonly remainingMs: () => number | undefined;
+  /** The sender's own id of this request: the same when the broker hands the request out again. */
+  readonly uniqueId: string | undefined;
   /** Nobody waits for an answer. */
   readonly isCast: boolean;
   /** W3C trace context that came with the request; the method's own requests carry it on by themselves. */

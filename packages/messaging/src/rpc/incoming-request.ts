@@ -52,7 +52,7 @@ export class IncomingRequest {
 
   /** What the method gets to see; from now on its signal follows the caller's patience. */
   open(progress?: ProgressSender): IncomingCall {
-    const { context, reply } = this.request;
+    const { context, reply, uniqueId } = this.request;
     const remainingMs = this.remainingMs;
     if (remainingMs !== undefined)
       this.#timers.add(this.#clock.after(remainingMs, () => this.abort('the caller waits no longer')));
@@ -62,6 +62,7 @@ export class IncomingRequest {
       get signal() {
         return signalOf();
       },
+      uniqueId,
       isCast: reply === undefined,
       remainingMs: () => this.remainingMs,
       traceparent: this.traceparent,

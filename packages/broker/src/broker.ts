@@ -69,6 +69,7 @@ export interface Listener extends HostPort {
 
 /** A running broker. It serves whatever stream of bytes it is given. */
 export interface Broker {
+  readonly limits: BrokerLimits;
   readonly users: Users;
   /** Number of connections, those that have not logged in included. */
   readonly connectionCount: number;

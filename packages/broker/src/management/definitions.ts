@@ -10,6 +10,7 @@ import { shownBindings, shownExchanges, shownQueues } from './listings.js';
 import { policyRow } from '../policy/policy.js';
 import { rabbitMqVersion, version } from '../version.js';
 import type { Vhost } from '../vhost.js';
+import { freshName } from './route.js';
 import { operatorRow, policiesOf, putPolicies } from './policy-definitions.js';
 import { permissionsOf, topicPermissionsOf } from './user-listings.js';
 
@@ -93,8 +94,8 @@ export async function importVhost(broker: Broker, vhost: string, definitions: Ro
  */
 export async function importDefinitions(broker: Broker, definitions: Row): Promise<void> {
   const policies = policiesOf({ policies: rows(definitions, 'policies'), parameters: rows(definitions, 'parameters') });
-  for (const row of rows(definitions, 'vhosts')) await broker.createVhost(text(row, 'name'));
-  for (const row of rows(definitions, 'users')) broker.users.restore(userFrom(broker, row));
+  for (const row of rows(definitions, 'vhosts')) await broker.createVhost(freshName('vhost', text(row, 'name')));
+  for (const row of rows(definitions, 'users')) restoreUser(broker, row);
   for (const row of rows(definitions, 'permissions')) {
     const permissions: Permissions = {
       configure: names(row, 'configure'),
@@ -115,8 +116,15 @@ export async function importDefinitions(broker: Broker, definitions: Row): Promi
   await broker.durable();
 }
 
+function restoreUser(broker: Broker, row: Row): void {
+  const user = userFrom(broker, row);
+  const isNew = broker.users.get(user.name) === undefined;
+  if (isNew && broker.users.size >= broker.limits.usersMax) throw new HttpError(400, 'there are too many users');
+  broker.users.restore(user);
+}
+
 function userFrom(broker: Broker, row: Row): User {
-  const name = text(row, 'name');
+  const name = freshName('user', text(row, 'name'));
   const { permissions = {}, topicPermissions = {} } = broker.users.get(name) ?? {};
   const own = row['torcello_hash'];
   const foreign = row['password_hash'];
@@ -136,7 +144,7 @@ function userFrom(broker: Broker, row: Row): User {
 
 function declareExchange(broker: Broker, row: Row): void {
   vhostOf(broker, row).declareExchange({
-    name: text(row, 'name'),
+    name: freshName('exchange', text(row, 'name')),
     type: text(row, 'type'),
     isDurable: row['durable'] === true,
     isAutoDelete: row['auto_delete'] === true,
@@ -147,7 +155,7 @@ function declareExchange(broker: Broker, row: Row): void {
 
 function declareQueue(broker: Broker, row: Row): void {
   vhostOf(broker, row).declareQueue({
-    name: text(row, 'name'),
+    name: freshName('queue', text(row, 'name')),
     isServerNamed: true,
     isDurable: row['durable'] === true,
     isAutoDelete: row['auto_delete'] === true,

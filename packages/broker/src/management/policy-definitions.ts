@@ -3,6 +3,7 @@ import { policyFrom, policyRow } from '../policy/policy.js';
 import type { Policy, PolicyKind } from '../policy/policy.js';
 import { PolicyRefused } from '../policy/policy-refused.js';
 import { HttpError } from './http-error.js';
+import { freshName } from './route.js';
 
 type Row = Readonly<Record<string, unknown>>;
 
@@ -56,7 +57,8 @@ export function putPolicies(broker: Broker, wishes: readonly PolicyWish[]): void
 /** A policy that was checked, to be made. @throws HttpError 400. */
 export function policyWish(kind: PolicyKind, { name, vhost }: Row, value: Row): PolicyWish {
   if (typeof name !== 'string' || typeof vhost !== 'string') throw new HttpError(400, 'a policy needs name and vhost');
-  return { kind, policy: told(() => policyFrom(kind, { vhost, name }, value)) };
+  const at = { vhost, name: freshName('policy', name) };
+  return { kind, policy: told(() => policyFrom(kind, at, value)) };
 }
 
 function told<T>(action: () => T): T {

@@ -2,7 +2,7 @@ import { policyRow } from '../policy/policy.js';
 import type { PolicyKind } from '../policy/policy.js';
 import { HttpError } from './http-error.js';
 import { policyWish, putPolicies } from './policy-definitions.js';
-import { created, freshName, noContent, ok, vhostNamed } from './route.js';
+import { created, noContent, ok, vhostNamed } from './route.js';
 import type { Answer, Route, RouteRequest } from './route.js';
 
 /** Policies and operator policies: RabbitMQ's paths. */
@@ -36,7 +36,7 @@ function getPolicy(kind: PolicyKind, request: RouteRequest): Answer {
 
 async function putPolicy(kind: PolicyKind, request: RouteRequest): Promise<Answer> {
   const vhost = vhostNamed(request);
-  const name = freshName('policy', request.names[1] ?? '');
+  const name = request.names[1] ?? '';
   const isThere = vhost.policies(kind).some((policy) => policy.name === name);
   putPolicies(request.broker, [policyWish(kind, { vhost: vhost.name, name }, request.body)]);
   await request.broker.durable();

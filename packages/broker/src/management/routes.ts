@@ -47,7 +47,7 @@ async function putVhost({ broker, names }: RouteRequest): Promise<Answer> {
   return isThere ? noContent : created;
 }
 
-async function putUser({ broker, limits, names, body }: RouteRequest): Promise<Answer> {
+async function putUser({ broker, names, body }: RouteRequest): Promise<Answer> {
   const name = freshName('user', names[0] ?? '');
   const { password } = body;
   if (typeof password !== 'string' && password !== undefined) throw new HttpError(400, 'password is not a string');
@@ -55,7 +55,7 @@ async function putUser({ broker, limits, names, body }: RouteRequest): Promise<A
     throw new HttpError(400, 'a password is needed (or an empty password_hash for a user who cannot log in)');
   }
   const isThere = broker.users.get(name) !== undefined;
-  if (!isThere && broker.users.size >= limits.usersMax) throw new HttpError(400, 'there are too many users');
+  if (!isThere && broker.users.size >= broker.limits.usersMax) throw new HttpError(400, 'there are too many users');
   const tags = tagsOf(body['tags']);
   await broker.users.put(name, password === undefined ? { tags } : { password, tags });
   await broker.durable();

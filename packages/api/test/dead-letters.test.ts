@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { agentRoutingKey, agentsExchange } from '@torcello/contracts';
+import { agentRoutingKey, agentsExchange, deploymentsTopic, tasksMailbox } from '@torcello/contracts';
+import type { AttemptAnswer, AttemptRequest } from '@torcello/contracts';
+import { mailboxes, rpcClient } from '@torcello/messaging';
 import type { Delivery } from '@torcello/messaging';
 import { silentLogger, systemRandom } from '@torcello/platform';
 import { SimulatedClock } from '@torcello/platform/testing';
@@ -316,4 +318,82 @@ describe('attempts', () => {
         ],
       );
     }));
+});
+
+describe('a hint that conductors cannot handle', () => {
+  const message = {
+    exchange: '',
+    routingKey: tasksMailbox,
+    messageId: 'hint-1',
+    headers: '{"mark":1}',
+    body: Buffer.from('{"deploymentId":').toString('base64'),
+    bytes: 16,
+  };
+  const asked = (
+    test: TestApi,
+  ): Promise<(request: Omit<AttemptRequest, 'nonce'>, nonce?: string) => Promise<boolean>> =>
+    test.connect().then((transport) => {
+      const rpc = rpcClient(transport, deploymentsTopic);
+      let asks = 0;
+      return async (request, nonce = `nonce-${(asks += 1)}`) =>
+        (await rpc.call<AttemptAnswer>('attempt', { ...request, nonce })).isBuried;
+    });
+
+  it('is put aside after five attempts, and goes back into their mailbox under its id', async () => {
+    await using test = await TestApi.open();
+    await test.attach();
+    const ask = await asked(test);
+    const failed = (hasBegun: boolean, nonce?: string): Promise<boolean> =>
+      ask({ stage: 'failed', hasBegun, reason: 'not_json', message }, nonce);
+    assert.equal(await failed(false, 'first'), false);
+    for (let again = 0; again < 5; again++)
+      assert.equal(await failed(false, 'first'), false, 'the same is counted once');
+    for (let attempt = 2; attempt <= 5; attempt++) {
+      assert.equal(await ask({ stage: 'begins', message }), false, `attempt ${attempt} may be made`);
+      assert.equal(await failed(true), attempt === 5, `attempt ${attempt}`);
+    }
+    const [letter] = await deadLetters(test);
+    assert.deepEqual(
+      [letter.source, letter.messageId, letter.reason, letter.attempts, letter.bytes, letter.isWhole, letter.machine],
+      [tasksMailbox, 'hint-1', 'not_json', 5, 16, true, undefined],
+    );
+    assert.equal((await test.call('POST', `/v1/dead-letters/${letter.id}/requeue`)).status, 200);
+    const back = await mailboxes(await test.connect()).take(tasksMailbox);
+    assert.deepEqual(
+      [back?.id, back?.headers['mark'], Buffer.from(back?.body ?? []).toString()],
+      ['hint-1', 1, '{"deploymentId":'],
+    );
+    assert.deepEqual(await deadLetters(test), []);
+  });
+
+  it('is put aside unread when conductors ended five times over it; what was none, or went well, does not count', async () => {
+    await using test = await TestApi.open();
+    await test.attach();
+    const ask = await asked(test);
+    const begins = (): Promise<boolean> => ask({ stage: 'begins', message });
+    for (let time = 0; time < 12; time++) {
+      assert.equal(await begins(), false, 'a hand-over');
+      await ask({ stage: 'givenBack', message });
+    }
+    for (let time = 0; time < 4; time++) assert.equal(await begins(), false, 'four ended');
+    await ask({ stage: 'succeeded', message });
+    for (let time = 0; time < 5; time++) assert.equal(await begins(), false, 'five ended');
+    assert.equal(await begins(), true);
+    const [letter] = await deadLetters(test);
+    assert.deepEqual(
+      [letter.attempts, letter.reason],
+      [5, 'the conductor ended each time while it handled this message'],
+    );
+  });
+
+  it('of which only the beginning came cannot be requeued', async () => {
+    await using test = await TestApi.open();
+    await test.attach();
+    const ask = await asked(test);
+    const head = { ...message, bytes: 5_000_000 };
+    for (let attempt = 1; attempt <= 5; attempt++) await ask({ stage: 'failed', reason: 'too_large', message: head });
+    const [letter] = await deadLetters(test);
+    assert.deepEqual([letter.bytes, letter.isWhole], [5_000_000, false]);
+    assert.equal((await test.call('POST', `/v1/dead-letters/${letter.id}/requeue`)).body.code, 'too_large');
+  });
 });

@@ -4,6 +4,7 @@ import { type Clock, type Logger, type Random, type Service, hexId } from '@torc
 import { type Answered, DeploymentsClient } from './deployments-client.js';
 import { announce } from './diagnostics.js';
 import { doorbell } from './doorbell.js';
+import { HintAttempts } from './hint-attempts.js';
 import { Hints, type TakenWork } from './hints.js';
 import { type Lease, LeaseEndedError } from './lease.js';
 import { Leases } from './leases.js';
@@ -65,6 +66,7 @@ export class Conductor implements Service {
     this.#hints = new Hints({
       transport,
       logger,
+      attempts: new HintAttempts({ client: this.#client, random, logger }),
       deploymentsMax: options.deploymentsMax ?? conductorLimits.deploymentsMax.value,
       take: (deploymentId, signal) => this.#take(deploymentId, signal),
     });

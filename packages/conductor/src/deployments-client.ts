@@ -1,6 +1,8 @@
 import type {
   AppendAnswer,
   AppendRequest,
+  AttemptAnswer,
+  AttemptRequest,
   ClaimAnswer,
   ClaimRequest,
   LetterAnswer,
@@ -66,6 +68,14 @@ export class DeploymentsClient {
 
   async release(request: ReleaseRequest, signal: AbortSignal): Promise<ReleaseAnswer> {
     return (await this.#insist<ReleaseAnswer>('release', request, signal)).answer;
+  }
+
+  async attempt(request: AttemptRequest, signal: AbortSignal): Promise<AttemptAnswer> {
+    return (await this.#insist<AttemptAnswer>('attempt', request, signal)).answer;
+  }
+
+  async attemptOnce(request: AttemptRequest, timeoutMs: number): Promise<void> {
+    await this.#options.rpc.call<AttemptAnswer>('attempt', { ...request }, { timeoutMs });
   }
 
   /** One try: whoever renews has a rhythm of its own. */

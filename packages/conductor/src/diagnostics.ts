@@ -2,6 +2,7 @@ import { channel } from 'node:diagnostics_channel';
 
 /** What has just been done, or is about to be: before and after every effect. */
 export type ConductorPoint =
+  | 'reading'
   | 'claimed'
   | 'appending'
   | 'appended'
@@ -18,6 +19,7 @@ export type ConductorPoint =
 /** Message of the diagnostics channel `torcello:conductor`. */
 export interface ConductorDiagnostic {
   readonly point: ConductorPoint;
+  /** Empty where it is not known yet. */
   readonly deploymentId: string;
   readonly planId?: string;
 }

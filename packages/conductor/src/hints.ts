@@ -1,6 +1,9 @@
 import { type TaskHint, tasksMailbox } from '@torcello/contracts';
 import { type Delivery, type Subscription, type Transport, mailboxes } from '@torcello/messaging';
 import { Background, type Logger, type Service } from '@torcello/platform';
+import { announce } from './diagnostics.js';
+import type { HintAttempt, HintAttempts } from './hint-attempts.js';
+import { conductorLimits } from './limits.js';
 import { retryDelayMs } from './retry-delay.js';
 import { Wakeup } from './wakeup.js';
 
@@ -9,9 +12,13 @@ export interface TakenWork {
   readonly done: Promise<void>;
 }
 
+/** The API takes no longer ids. */
+const idCharsMax = 64;
+
 export interface HintsOptions {
   readonly transport: Transport;
   readonly logger: Logger;
+  readonly attempts: HintAttempts;
   /** So many deployments at once. */
   readonly deploymentsMax: number;
   /** Tries to get hold of the deployment; undefined when it is nothing for this conductor (now). */
@@ -20,7 +27,8 @@ export interface HintsOptions {
 
 /**
  * Reads the mailbox `tasks`. A hint is held only while the claim is on its way: then it is settled, whoever got the
- * deployment. There is room for as many hints as for deployments; without room nothing is consumed.
+ * deployment. One that cannot be read is tried five times and ends as a dead letter.
+ * There is room for as many hints as for deployments; without room nothing is consumed.
  */
 export class Hints implements Service {
   readonly #options: HintsOptions;
@@ -33,6 +41,8 @@ export class Hints implements Service {
   /** Hints that wait for a claim to come to an end. */
   readonly #waiting: (() => void)[] = [];
   #adjusting: Promise<void> = Promise.resolve();
+  /** The last hint that came again; the next of them follows it. */
+  #suspect: Promise<void> = Promise.resolve();
 
   constructor(options: HintsOptions) {
     this.#options = options;
@@ -114,12 +124,8 @@ export class Hints implements Service {
   }
 
   async #take(delivery: Delivery): Promise<void> {
-    const deploymentId = readHint(delivery.message.body);
     const { signal } = this.#stopping;
-    if (deploymentId === undefined) {
-      this.#options.logger.error('a hint is unreadable', { bytes: delivery.message.body.length });
-      delivery.reject();
-    } else if (signal.aborted || this.#working >= this.#options.deploymentsMax) {
+    if (signal.aborted || this.#working >= this.#options.deploymentsMax) {
       await this.#giveBack(delivery);
     } else if (this.#working + this.#claiming >= this.#options.deploymentsMax) {
       // Hints whose claims are on their way come again after a reconnect. Given back they would go round in circles.
@@ -128,7 +134,7 @@ export class Hints implements Service {
     } else {
       this.#claiming += 1;
       try {
-        await this.#claim(delivery, deploymentId);
+        await this.#attempt(delivery);
       } finally {
         this.#claiming -= 1;
         this.#wake();
@@ -136,19 +142,57 @@ export class Hints implements Service {
     }
   }
 
-  async #claim(delivery: Delivery, deploymentId: string): Promise<void> {
+  /**
+   * What somebody may have died of before is counted before it is read, and there is one such hint at a time: others would
+   * be counted for its sake.
+   */
+  #attempt(delivery: Delivery): Promise<void> {
+    if (!delivery.redelivered) return this.#try(delivery);
+    const attempt = this.#suspect.then(() => this.#try(delivery));
+    this.#suspect = attempt.catch(() => undefined);
+    return attempt;
+  }
+
+  async #try(delivery: Delivery): Promise<void> {
+    const { signal } = this.#stopping;
+    let attempt: HintAttempt | undefined;
+    try {
+      attempt = await this.#options.attempts.begin(delivery, signal);
+      if (attempt.isBuried) return void delivery.accept();
+      announce('reading', '');
+      const hint = readHint(delivery.message.body);
+      if ('flaw' in hint) await this.#fail(delivery, attempt, hint.flaw);
+      else await this.#claim(delivery, attempt, hint.deploymentId);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      await attempt?.givenBack();
+      await this.#giveBack(delivery);
+    }
+  }
+
+  async #fail(delivery: Delivery, attempt: HintAttempt, flaw: string): Promise<void> {
+    const { length: bytes } = delivery.message.body;
+    if (await attempt.failed(flaw)) {
+      this.#options.logger.error('a hint cannot be read and was put aside', { flaw, bytes });
+      delivery.accept();
+    } else delivery.release();
+  }
+
+  async #claim(delivery: Delivery, attempt: HintAttempt, deploymentId: string): Promise<void> {
     const { signal } = this.#stopping;
     try {
       const work = await this.#options.take(deploymentId, signal);
       // Less is asked for before this one is settled, so that no other comes in its place.
       if (work !== undefined) await this.#begin(work);
-      delivery.accept();
     } catch (error) {
-      if (signal.aborted) return await this.#giveBack(delivery);
+      if (signal.aborted) throw error;
       // Given back it would come again at once; the API's sweeper hints again in its own time.
       delivery.accept();
+      await attempt.succeeded();
       throw error;
     }
+    delivery.accept();
+    await attempt.succeeded();
   }
 
   /** Only when nothing is consumed beyond the room there is: else it would come straight back. */
@@ -168,10 +212,18 @@ export class Hints implements Service {
   }
 }
 
-function readHint(body: Uint8Array): string | undefined {
+function readHint(body: Uint8Array): { readonly deploymentId: string } | { readonly flaw: string } {
+  if (body.length > conductorLimits.hintBytesMax.value) return { flaw: 'too_large' };
+  const hint = parsed(body);
+  if (hint === undefined) return { flaw: 'not_json' };
+  const { deploymentId } = (hint ?? {}) as Partial<TaskHint>;
+  const isId = typeof deploymentId === 'string' && deploymentId !== '' && deploymentId.length <= idCharsMax;
+  return isId ? { deploymentId } : { flaw: 'schema' };
+}
+
+function parsed(body: Uint8Array): unknown {
   try {
-    const { deploymentId } = JSON.parse(new TextDecoder().decode(body)) as Partial<TaskHint>;
-    return typeof deploymentId === 'string' ? deploymentId : undefined;
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body)) as unknown;
   } catch {
     return undefined;
   }

@@ -2,6 +2,7 @@ import type { Limit } from '@torcello/contracts';
 
 export type ConductorLimitName =
   | 'deploymentsMax'
+  | 'hintBytesMax'
   | 'putsInFlightMax'
   | 'expressionBytesMax'
   | 'expressionNodesMax'
@@ -19,6 +20,7 @@ export type ConductorLimitName =
 /** What bounds a conductor. The table in `docs/limits.md` equals this one. */
 export const conductorLimits: Readonly<Record<ConductorLimitName, Limit>> = {
   deploymentsMax: { value: 20, unit: 'deployments', bounds: 'deployments one conductor works on at once (option)' },
+  hintBytesMax: { value: 65_536, unit: 'bytes', bounds: 'one hint; a longer one is not read' },
   putsInFlightMax: { value: 64, unit: 'letters', bounds: 'unconfirmed letters of one deployment' },
   expressionBytesMax: { value: 4096, unit: 'bytes', bounds: 'one expression in a package' },
   expressionNodesMax: { value: 200, unit: 'nodes', bounds: 'the syntax tree of one expression' },

@@ -114,7 +114,16 @@ test('a superseded deployment posts nothing more and is over', async () => {
 });
 
 test('a cancel passes every point of the agreed list', () => {
-  const passed = ['claimed', 'cancelPosting', 'cancelPosted', 'cancelStored', 'finishing', 'finished', 'released'];
+  const passed = [
+    'reading',
+    'claimed',
+    'cancelPosting',
+    'cancelPosted',
+    'cancelStored',
+    'finishing',
+    'finished',
+    'released',
+  ];
   assert.deepEqual(new Set(points), new Set(passed));
 });
 

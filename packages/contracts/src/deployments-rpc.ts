@@ -12,6 +12,7 @@ export interface DeploymentsRpc {
   append(request: AppendRequest): Promise<AppendAnswer>;
   letter(request: LetterRequest): Promise<LetterAnswer>;
   release(request: ReleaseRequest): Promise<ReleaseAnswer>;
+  attempt(request: AttemptRequest): Promise<AttemptAnswer>;
 }
 
 export interface ClaimRequest {
@@ -132,6 +133,39 @@ export interface ReleaseRequest {
 export interface ReleaseAnswer {
   readonly released: boolean;
   readonly length: number;
+}
+
+/** What becomes of an attempt at a hint. The API counts, so that it counts whoever ends in the middle of one. */
+export interface AttemptRequest {
+  /** Random, made once for each request: the same again gets the same answer. */
+  readonly nonce: string;
+  /**
+   * `begins` before a hint is read that somebody may have seen before. `failed` when it cannot be handled; it counts then,
+   * unless it had `begun`. `succeeded`: its attempts are forgotten. `givenBack`: this one was none.
+   */
+  readonly stage: 'begins' | 'failed' | 'succeeded' | 'givenBack';
+  /** Of `failed`. */
+  readonly hasBegun?: boolean;
+  /** Of `failed`: why it cannot be handled. */
+  readonly reason?: string;
+  readonly message: HintMessage;
+}
+export interface AttemptAnswer {
+  /** It was tried often enough and lies with the dead letters: it is to be settled, and not tried (again). */
+  readonly isBuried: boolean;
+}
+/** A message of the mailbox `tasks` as it is. */
+export interface HintMessage {
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly messageId?: string;
+  readonly contentType?: string;
+  /** A JSON object. */
+  readonly headers: string;
+  /** Base64. Of a message that is too large only its beginning. */
+  readonly body: string;
+  /** Length of the whole body. */
+  readonly bytes: number;
 }
 
 /** Body of a letter in the mailbox `tasks`, JSON. */

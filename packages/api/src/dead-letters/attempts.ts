@@ -4,6 +4,7 @@ import type { Work } from '../database/store.js';
 import { apiLimits } from '../limits.js';
 import { bury } from './bury.js';
 import { fingerprint } from './fingerprint.js';
+import type { Tried } from './fingerprint.js';
 
 /** Attempts at messages that never came again are forgotten after so long. */
 const forgottenAfterMs = 7 * 86_400_000;
@@ -13,11 +14,14 @@ const forgetEveryMs = 3_600_000;
 export class Attempts {
   readonly #context: Context;
   readonly queue: string;
+  readonly #reader: string;
   #forgetAgainAtMs = 0;
 
-  constructor(context: Context, queue: string) {
+  /** @param reader - who handles its messages, for people. */
+  constructor(context: Context, queue: string, reader: string) {
     this.#context = context;
     this.queue = queue;
+    this.#reader = reader;
   }
 
   /** How often each of these was tried before; those that never failed are not in it. */
@@ -36,14 +40,14 @@ export class Attempts {
    * Counts attempts that are about to be made, in a transaction of its own, so that they count also when the process dies
    * of one. Answers those that were tried often enough and were put aside unread.
    */
-  async begin(deliveries: readonly Delivery[]): Promise<ReadonlySet<Delivery>> {
-    const buried = new Set<Delivery>();
+  async begin<One extends Tried>(deliveries: readonly One[]): Promise<ReadonlySet<One>> {
+    const buried = new Set<One>();
     if (deliveries.length === 0) return buried;
     await this.#context.store.write(async (work) => {
       for (const delivery of deliveries) {
         const attempts = await this.#count(work, delivery, false);
         if (attempts <= apiLimits.messageAttemptsMax.value) continue;
-        const reason = 'the API ended each time while it handled this message';
+        const reason = `${this.#reader} ended each time while it handled this message`;
         await bury(this.#context, work, { queue: this.queue, delivery, reason, attempts: attempts - 1 });
         buried.add(delivery);
       }
@@ -52,7 +56,7 @@ export class Attempts {
   }
 
   /** The attempt was none: something that the message has nothing to do with came in between. */
-  async takeBack(delivery: Delivery): Promise<void> {
+  async takeBack(delivery: Tried): Promise<void> {
     await this.#context.store.write(async ({ db }) => {
       await db
         .updateTable('message_attempts')
@@ -68,7 +72,7 @@ export class Attempts {
    */
   async failed(
     work: Work,
-    attempt: { readonly delivery: Delivery; readonly reason: string; readonly wasCounted: boolean },
+    attempt: { readonly delivery: Tried; readonly reason: string; readonly wasCounted: boolean },
   ): Promise<boolean> {
     const { delivery, reason, wasCounted } = attempt;
     const attempts = wasCounted ? await this.#survived(work, delivery) : await this.#count(work, delivery, true);
@@ -77,13 +81,12 @@ export class Attempts {
     return true;
   }
 
-  /** It was handled. */
-  async succeeded(work: Work, delivery: Delivery): Promise<void> {
-    if (delivery.redelivered)
-      await work.db.deleteFrom('message_attempts').where('id', '=', fingerprint(delivery)).execute();
+  /** It was handled, and had been counted. */
+  async succeeded(work: Work, delivery: Tried): Promise<void> {
+    await work.db.deleteFrom('message_attempts').where('id', '=', fingerprint(delivery)).execute();
   }
 
-  async #survived(work: Work, delivery: Delivery): Promise<number> {
+  async #survived(work: Work, delivery: Tried): Promise<number> {
     const row = await work.db
       .updateTable('message_attempts')
       .set({ is_survived: 1 })
@@ -102,7 +105,7 @@ export class Attempts {
       .execute();
   }
 
-  async #count(work: Work, delivery: Delivery, isSurvived: boolean): Promise<number> {
+  async #count(work: Work, delivery: Tried, isSurvived: boolean): Promise<number> {
     const now = this.#context.clock.now();
     const is_survived = isSurvived ? 1 : 0;
     await this.#forgetOld(work, now);

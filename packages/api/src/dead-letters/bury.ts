@@ -1,10 +1,10 @@
-import type { Delivery } from '@torcello/messaging';
 import { limits } from '@torcello/contracts';
 import type { Context } from '../context.js';
 import type { DeadLetterTable } from '../database/mailbox-tables.js';
 import type { Work } from '../database/store.js';
 import { apiLimits } from '../limits.js';
 import { fingerprint, headersText } from './fingerprint.js';
+import type { Tried } from './fingerprint.js';
 
 /** Of a message that is too large to be kept as a whole. */
 const headBytes = 65_536;
@@ -15,7 +15,7 @@ export async function bury(
   work: Work,
   grave: {
     readonly queue: string;
-    readonly delivery: Delivery;
+    readonly delivery: Tried;
     readonly reason: string;
     readonly attempts: number;
   },
@@ -23,7 +23,8 @@ export async function bury(
   const { queue, delivery, reason, attempts } = grave;
   const { message, destination } = delivery;
   const { messageId = null, contentType = null } = message.properties;
-  const isWhole = message.body.length <= limits.agentMessageBytesMax.value;
+  const { bytes = message.body.length } = delivery;
+  const isWhole = bytes === message.body.length && bytes <= limits.agentMessageBytesMax.value;
   const row: DeadLetterTable = {
     id: fingerprint(delivery),
     queue,
@@ -34,7 +35,7 @@ export async function bury(
     content_type: contentType,
     headers: headersText(message.headers),
     body: isWhole ? message.body : message.body.subarray(0, headBytes),
-    bytes: message.body.length,
+    bytes,
     is_whole: isWhole ? 1 : 0,
     reason,
     attempts,

@@ -28,7 +28,7 @@ export class CarefulBatch {
     readonly onHandled: (work: Work, handled: readonly Delivery[]) => Promise<void>;
   }) {
     this.#context = options.context;
-    this.#attempts = new Attempts(options.context, options.queue);
+    this.#attempts = new Attempts(options.context, options.queue, 'the API');
     this.#handle = options.handle;
     this.#onHandled = options.onHandled;
   }

@@ -1,6 +1,7 @@
-import { deploymentsTopic } from '@torcello/contracts';
+import { deploymentsTopic, limits } from '@torcello/contracts';
 import type {
   AppendRequest,
+  AttemptRequest,
   ClaimRequest,
   LetterRequest,
   LoadRequest,
@@ -13,12 +14,16 @@ import type { Logger, Service } from '@torcello/platform';
 import { Type } from 'typebox';
 import type { TSchema } from 'typebox';
 import { Value } from 'typebox/value';
+import type { HintAttempts } from '../dead-letters/hint-attempts.js';
 import { Refusal } from '../errors.js';
 import type { Appends } from './appends.js';
 import type { Claims } from './claims.js';
 
 const id = Type.String({ minLength: 1, maxLength: 64 });
 const count = Type.Integer({ minimum: 0 });
+const shortText = Type.String({ maxLength: 1024 });
+/** Base64 takes four characters for three bytes. */
+const bodyTextMax = Math.ceil(limits.agentMessageBytesMax.value / 3) * 4;
 
 const schemas: Readonly<Record<string, TSchema>> = {
   claim: Type.Object({
@@ -47,10 +52,30 @@ const schemas: Readonly<Record<string, TSchema>> = {
   }),
   letter: Type.Object({ deploymentId: id, planId: id }),
   release: Type.Object({ deploymentId: id, epoch: count, length: count }),
+  attempt: Type.Object({
+    nonce: id,
+    stage: Type.Union(['begins', 'failed', 'succeeded', 'givenBack'].map((stage) => Type.Literal(stage))),
+    hasBegun: Type.Optional(Type.Boolean()),
+    reason: Type.Optional(shortText),
+    message: Type.Object({
+      exchange: shortText,
+      routingKey: shortText,
+      messageId: Type.Optional(shortText),
+      contentType: Type.Optional(shortText),
+      headers: Type.String({ maxLength: 65_536 }),
+      body: Type.String({ maxLength: bodyTextMax }),
+      bytes: count,
+    }),
+  }),
 };
 
 /** The conductors' way to the truth: what `DeploymentsRpc` in contracts says, on the topic `deployments`. */
-export function deploymentsEndpoint(claims: Claims, appends: Appends): Endpoint {
+export function deploymentsEndpoint(parts: {
+  readonly claims: Claims;
+  readonly appends: Appends;
+  readonly attempts: HintAttempts;
+}): Endpoint {
+  const { claims, appends, attempts } = parts;
   return {
     target: { version: deploymentsTopic.version },
     methods: {
@@ -63,6 +88,7 @@ export function deploymentsEndpoint(claims: Claims, appends: Appends): Endpoint 
       }),
       letter: checked('letter', (request: LetterRequest) => appends.letter(request)),
       release: checked('release', (request: ReleaseRequest) => claims.release(request)),
+      attempt: checked('attempt', (request: AttemptRequest) => attempts.attempt(request)),
     },
   };
 }

@@ -4,6 +4,7 @@ import type { Transport } from '@torcello/messaging';
 import { hexId, sleep } from '@torcello/platform';
 import type { Service } from '@torcello/platform';
 import type { Context } from '../context.js';
+import { HintAttempts } from '../dead-letters/hint-attempts.js';
 import type { Appends } from '../deployments/appends.js';
 import type { Claims } from '../deployments/claims.js';
 import type { History } from '../deployments/history.js';
@@ -61,7 +62,9 @@ export class BrokerSide implements Service {
     this.#unsubscribe = transport.onState(judge);
     judge();
     await this.#declare();
-    const server = deploymentsServer(transport, deploymentsEndpoint(this.#options.claims, this.#options.appends), {
+    const { claims, appends } = this.#options;
+    const attempts = new HintAttempts(context);
+    const server = deploymentsServer(transport, deploymentsEndpoint({ claims, appends, attempts }), {
       server: `api-${hexId(context.random)}`,
       logger: context.logger,
     });

@@ -1,5 +1,6 @@
 import {
   type AppendRequest,
+  type AttemptRequest,
   type ClaimRequest,
   type DeploymentEvent,
   type DeploymentModel,
@@ -31,6 +32,9 @@ interface Row {
   untilMs: number;
 }
 
+/** As the API's. */
+const attemptsMax = 5;
+
 /** Every request in the order it came, and what it was about. */
 export interface SeenRequest {
   readonly method: string;
@@ -53,6 +57,9 @@ export class FakeApi implements Service {
   /** Of every append that was taken, in their order. */
   readonly epochs: { readonly id: string; readonly epoch: number }[] = [];
   #hints = 0;
+  /** How often each hint was tried, by message id, and those that were put aside. */
+  readonly attempts: Map<string, number> = new Map();
+  readonly buried: Set<string> = new Set();
 
   constructor(transport: Transport, clock: Clock) {
     this.#transport = transport;
@@ -92,6 +99,11 @@ export class FakeApi implements Service {
     this.#hints += 1;
     const body = new TextEncoder().encode(JSON.stringify({ deploymentId }));
     await mailboxes(this.#transport).put(tasksMailbox, { id: `hint-${this.#hints}`, body });
+  }
+
+  /** Something that is no hint. */
+  async mishint(id: string, body: string): Promise<void> {
+    await mailboxes(this.#transport).put(tasksMailbox, { id, body: new TextEncoder().encode(body) });
   }
 
   async ringDoorbell(deploymentId: string): Promise<void> {
@@ -224,6 +236,7 @@ export class FakeApi implements Service {
         const mailbox = row.model.machines.find((machine) => machine.id === machineId)?.mailbox;
         return { mailbox, letter: row.letters.get(planId) };
       },
+      attempt: (request: AttemptRequest) => ({ isBuried: this.#attempt(request) }),
       release: ({ deploymentId, epoch, length }: ReleaseRequest) => {
         const row = this.#row(deploymentId);
         const released = this.#isHolder(deploymentId, epoch) && length >= row.events.length;
@@ -231,6 +244,17 @@ export class FakeApi implements Service {
         return { released, length: row.events.length };
       },
     };
+  }
+
+  #attempt({ stage, hasBegun = false, message: { messageId = '' } }: AttemptRequest): boolean {
+    const tries = this.attempts.get(messageId) ?? 0;
+    const isOver = stage === 'begins' ? tries === attemptsMax : tries + (hasBegun ? 0 : 1) === attemptsMax;
+    if (stage === 'succeeded') this.attempts.delete(messageId);
+    else if (stage === 'givenBack') this.attempts.set(messageId, tries - 1);
+    else if (stage === 'begins' || !hasBegun) this.attempts.set(messageId, tries + 1);
+    if (!isOver || (stage !== 'begins' && stage !== 'failed')) return false;
+    this.buried.add(messageId);
+    return true;
   }
 
   #claim({ deploymentId, holder, nonce }: ClaimRequest): unknown {

@@ -128,9 +128,9 @@ export class FrameReader {
       const text = `a frame of ${size + frameOverheadBytes} bytes is over ${this.frameSizeBytesMax}`;
       throw new ProtocolError('FRAME_ERROR', text);
     }
-    if (type === frameTypes.heartbeat && (channel !== 0 || size !== 0)) {
-      throw new ProtocolError('FRAME_ERROR', 'a heartbeat has neither channel nor payload');
-    }
+    if (type !== frameTypes.heartbeat) return;
+    if (size !== 0) throw new ProtocolError('FRAME_ERROR', 'a heartbeat has no payload');
+    if (channel !== 0) throw new ProtocolError('UNEXPECTED_FRAME', `a heartbeat on channel ${channel}`);
   }
 
   #frame(type: number, channel: number, payload: Buffer): Frame {
@@ -185,7 +185,7 @@ const basicClassId = 60;
 function readHeader(channel: number, payload: Buffer): HeaderFrame {
   const reader = new ByteReader(payload);
   const classId = reader.short();
-  if (classId !== basicClassId) throw new ProtocolError('SYNTAX_ERROR', `class ${classId} has no content`);
+  if (classId !== basicClassId) throw new ProtocolError('UNEXPECTED_FRAME', `a content header of class ${classId}`);
   reader.short();
   const bodySizeBytes = reader.uint64();
   if (typeof bodySizeBytes === 'bigint') throw reader.error(`a body of ${bodySizeBytes} bytes`);

@@ -176,15 +176,15 @@ test('a frame is refused by its size before any of it is kept', () => {
 });
 
 test('malformed frames are frame errors', () => {
-  for (const bad of [
-    '08000000000000cf',
-    '0900000000000000ce',
-    '08000100000000ce',
-    '0800000000000100ce',
-    '414d5150000090',
-  ]) {
+  for (const bad of ['08000000000000cf', '0900000000000000ce', '0800000000000100ce', '414d5150000090']) {
     assert.throws(() => read(Buffer.from(`08000000000000ce${bad}`, 'hex')), isProtocolError('FRAME_ERROR'), bad);
   }
+});
+
+test('a heartbeat of a channel and content of another class are frames out of place', () => {
+  assert.throws(() => read(Buffer.from('08000100000000ce', 'hex')), isProtocolError('UNEXPECTED_FRAME'));
+  const header = '0200010000000e0032000000000000000000000000ce';
+  assert.throws(() => read(Buffer.from(header, 'hex')), isProtocolError('UNEXPECTED_FRAME'));
 });
 
 test('methods nobody defined, cut arguments and bytes too many are told apart', () => {

@@ -7,6 +7,7 @@ import type { QueueEntry } from './queue/ready-list.js';
 export interface ConsumerChannel {
   /** Whether channel and socket can take one more delivery. */
   readonly hasRoom: boolean;
+  outstanding: number;
   deliver(consumer: ChannelConsumer, entry: QueueEntry): void;
   consumerEnded(consumer: ChannelConsumer): void;
 }
@@ -59,6 +60,7 @@ export class ChannelConsumer implements QueueConsumer {
   deliver(entry: QueueEntry): void {
     if (!this.isSettledAtOnce) {
       this.#unsettled++;
+      this.#channel.outstanding++;
       this.#unsettledBytes += entry.message.body.length;
     }
     this.#channel.deliver(this, entry);
@@ -67,6 +69,7 @@ export class ChannelConsumer implements QueueConsumer {
   /** One of its deliveries was settled or given back. */
   settled(entry: QueueEntry): void {
     this.#unsettled--;
+    this.#channel.outstanding--;
     this.#unsettledBytes -= entry.message.body.length;
   }
 

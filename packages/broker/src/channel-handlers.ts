@@ -9,6 +9,7 @@ import { settle, transactionHandlers } from './channel-transactions.js';
 import { Confirms } from './confirms.js';
 import { deliveryProperties } from './delivery-properties.js';
 import { directReplyName } from './direct-replies.js';
+import { isWholeNumber } from './queue/queue-options.js';
 
 type Handlers = { readonly [N in MethodName]?: (channel: Channel, method: MethodNamed<N>) => void };
 
@@ -69,7 +70,7 @@ function qos(channel: Channel, method: MethodNamed<'basic.qos'>): void {
   if (method.global) channel.prefetchTotal = method.prefetchCount;
   else channel.prefetch = method.prefetchCount;
   channel.send({ name: 'basic.qos-ok' });
-  if (method.global) for (const consumer of channel.consumers.values()) consumer.queue.dispatch();
+  if (method.global) channel.serveConsumers();
 }
 
 function consume(channel: Channel, method: MethodNamed<'basic.consume'>): void {
@@ -111,10 +112,10 @@ function checkExclusiveUse(channel: Channel, method: MethodNamed<'basic.consume'
 }
 
 function consumerPriority(method: MethodNamed<'basic.consume'>): number {
-  const value = untyped(method.arguments['x-priority']);
+  const value = method.arguments['x-priority'];
   if (value === undefined) return 0;
-  if (typeof value === 'number' || typeof value === 'bigint') return Number(value);
-  throw new AmqpError('PRECONDITION_FAILED', 'x-priority is not a number');
+  if (isWholeNumber(value)) return Number(untyped(value));
+  throw new AmqpError('PRECONDITION_FAILED', 'x-priority is not a whole number');
 }
 
 function consumeReplies(channel: Channel, method: MethodNamed<'basic.consume'>, tag: string): void {
@@ -165,5 +166,5 @@ function get(channel: Channel, method: MethodNamed<'basic.get'>): void {
 
 function recover(channel: Channel, requeue: boolean): void {
   if (!requeue) throw new AmqpError('NOT_IMPLEMENTED', 'requeue=false');
-  channel.unsettled.requeueAll();
+  channel.settling(() => channel.unsettled.requeueAll());
 }

@@ -25,7 +25,9 @@ export function commitTransaction(channel: Channel): void {
     const { isUnrouted, message } = handToQueues(channel.connection, publish, undefined);
     if (isUnrouted && publish.isMandatory) channel.returnMessage(message);
   }
-  for (const { deliveries, how } of settlements) settleAll(deliveries, how);
+  channel.settling(() => {
+    for (const { deliveries, how } of settlements) settleAll(deliveries, how);
+  });
   channel.sendDurably({ name: 'tx.commit-ok' });
 }
 
@@ -51,7 +53,7 @@ export function settle(
   const { unsettled, transaction } = channel;
   const { deliveryTag, multiple = false } = method;
   if (transaction === undefined) {
-    const count = unsettled.settle(deliveryTag, multiple, how);
+    const count = channel.settling(() => unsettled.settle(deliveryTag, multiple, how));
     if (how === 'ack') channel.connection.core.counters.acked += count;
     return;
   }

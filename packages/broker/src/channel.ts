@@ -42,6 +42,8 @@ export class Channel implements ConsumerChannel, ChannelScope {
   prefetch = 0;
   /** What all consumers together may have unsettled; 0 for no such limit. */
   prefetchTotal = 0;
+  /** Deliveries of all consumers that are not settled for good: a transaction keeps them until its commit. */
+  outstanding = 0;
   confirms: Confirms | undefined;
   /** Set by `tx.select`. */
   transaction: Transaction | undefined;
@@ -49,6 +51,8 @@ export class Channel implements ConsumerChannel, ChannelScope {
   directReply: { readonly name: string; readonly tag: string } | undefined;
   #state: 'open' | 'closing' | 'closed' = 'open';
   #waitsForDisk = false;
+  #isSettling = false;
+  #turn = 0;
   #timeoutCheck: Timer | undefined;
   readonly #backlog: ChannelFrame[] = [];
   readonly #assembler: ContentAssembler;
@@ -75,8 +79,30 @@ export class Channel implements ConsumerChannel, ChannelScope {
   }
 
   get hasRoom(): boolean {
-    const isFull = this.prefetchTotal > 0 && this.unsettled.size >= this.prefetchTotal;
+    const isFull = this.prefetchTotal > 0 && (this.#isSettling || this.outstanding >= this.prefetchTotal);
     return this.#state === 'open' && !isFull && this.connection.hasRoom;
+  }
+
+  /**
+   * Settles something. Where all consumers share one limit the room that comes free belongs to none of them: each time
+   * another one is the first to be served.
+   */
+  settling<T>(settle: () => T): T {
+    if (this.prefetchTotal === 0) return settle();
+    this.#isSettling = true;
+    try {
+      return settle();
+    } finally {
+      this.#isSettling = false;
+      this.serveConsumers();
+    }
+  }
+
+  /** Hands out what waits for the channel's consumers, as far as there is room. */
+  serveConsumers(): void {
+    const consumers = [...this.consumers.values()];
+    const first = this.#turn++ % Math.max(1, consumers.length);
+    for (const { queue } of [...consumers.slice(first), ...consumers.slice(0, first)]) queue.dispatch();
   }
 
   /** Handles the channel's next frame, or keeps it while an answer waits for the disk. */

@@ -104,7 +104,7 @@ function checkProperties({ rights }: ChannelConnection, properties: BasicPropert
   if (expiration !== undefined && !(/^\d{1,12}$/.test(expiration) && Number(expiration) <= durationMsMax)) {
     throw new AmqpError('PRECONDITION_FAILED', `invalid expiration '${expiration}'`);
   }
-  if (userId !== undefined && userId !== rights.userName) {
+  if (userId !== undefined && userId !== rights.userName && !rights.mayImpersonate) {
     const text = `user_id property set to '${userId}' but authenticated user was '${rights.userName}'`;
     throw new AmqpError('PRECONDITION_FAILED', text);
   }

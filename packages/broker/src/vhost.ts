@@ -10,6 +10,7 @@ import { declaredAlternate, Exchange, isExchangeType, predeclaredExchanges } fro
 import type { Binding, Destination, ExchangeDefinition } from './exchange.js';
 import type { BrokerLimits } from './limits.js';
 import type { Message } from './queue/message.js';
+import { checkArguments } from './queue/argument-rules.js';
 import { queueOptions } from './queue/queue-options.js';
 import { Queue } from './queue/queue.js';
 import type { DeathReason, QueueDefinition, QueueSurroundings } from './queue/queue.js';
@@ -138,7 +139,7 @@ export class Vhost {
   declareExchange(wish: Omit<ExchangeDefinition, 'type'> & { readonly type: string }): Exchange {
     const { name, type } = wish;
     if (name === '') throw new AmqpError('ACCESS_REFUSED', 'operation not permitted on the default exchange');
-    if (!isExchangeType(type)) throw new AmqpError('COMMAND_INVALID', `unknown exchange type '${type}'`);
+    if (!isExchangeType(type)) throw new AmqpError('PRECONDITION_FAILED', `unknown exchange type '${type}'`);
     const definition = { ...wish, type };
     const there = this.exchanges.get(name);
     if (there !== undefined) return this.#sameExchange(there, definition);
@@ -173,6 +174,7 @@ export class Vhost {
     const { name, isDurable, isAutoDelete } = wish;
     if (name.startsWith('amq.') && !wish.isServerNamed) throw reserved('queue', name);
     const options = queueOptions(wish.arguments);
+    checkArguments(wish.arguments, options.type);
     this.#checkQueueWish(wish, options.type);
     this.#around.counters.queuesCreated++;
     const owner = wish.isExclusive ? wish.connection : undefined;

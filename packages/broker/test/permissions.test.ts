@@ -54,6 +54,21 @@ test('an agent reads its mailbox and writes under its own prefix', async (t) => 
   await channel.checkQueue('mailbox.1');
 });
 
+test('a user with the tag impersonator may publish in the name of others', async (t) => {
+  const { broker, url } = await testBroker(t);
+  const owner = await (await connect(url)).createConfirmChannel();
+  await owner.assertQueue('results');
+  await broker.users.put('bridge', { password: 'secret', tags: ['impersonator'] });
+  const user = broker.users.get('bridge');
+  assert.ok(user !== undefined, 'the user is there');
+  broker.users.setPermissions(user, '/', { configure: [], write: ['amq.direct'], read: [] });
+  await owner.bindQueue('results', 'amq.direct', 'r');
+  const channel = await (await connect(url.replace('guest:guest', 'bridge:secret'))).createConfirmChannel();
+  await publish(channel, 'amq.direct', 'r', 'somebody');
+  const letter = await owner.get('results');
+  assert.equal(letter === false ? undefined : letter.properties.userId, 'somebody');
+});
+
 const attacks: readonly [what: string, code: number, attack: (channel: ConfirmChannel) => Promise<unknown>][] = [
   ["read another's mailbox", 403, (channel) => channel.consume('mailbox.2', () => undefined)],
   ["get from another's mailbox", 403, (channel) => channel.get('mailbox.2')],

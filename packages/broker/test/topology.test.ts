@@ -147,7 +147,7 @@ const refusals: readonly [what: string, ask: (client: Client) => Promise<unknown
   ['an exchange with the prefix amq.', (client) => client.exchange('amq.mine', 'topic'), /ACCESS_REFUSED.*reserved/],
   ['the default exchange declared', (client) => client.exchange('', 'direct'), /ACCESS_REFUSED/],
   ['a binding to the default exchange', (client) => client.bind('q', '', 'k'), /ACCESS_REFUSED.*default exchange/],
-  ['an exchange type that nobody knows', (client) => client.exchange('x', 'odd'), /COMMAND_INVALID/],
+  ['an exchange type that nobody knows', (client) => client.exchange('x', 'odd'), /PRECONDITION_FAILED/],
   ['an exchange of another type', (client) => client.exchange('amq.topic', 'direct'), /PRECONDITION_FAILED.*'type'/],
   ['a stream', (client) => client.queue('s', { 'x-queue-type': 'stream' }), /NOT_IMPLEMENTED/],
   [

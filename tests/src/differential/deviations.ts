@@ -15,6 +15,10 @@ export const deviations: {
   headersLeftOut: ['x-last-death-'],
   list: [
     {
+      scenarios: 'unknown exchange type*',
+      why: 'An exchange type that nobody knows is refused with 406, and the channel ends, as on RabbitMQ 4.3. RabbitMQ 3.10 ends the connection with 503.',
+    },
+    {
       scenarios: 'permission: passive declare without any right',
       why: '`queue.declare` and `exchange.declare` with `passive` need some right on the name. RabbitMQ tells every user what exists.',
     },

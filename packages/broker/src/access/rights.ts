@@ -26,6 +26,12 @@ export class Rights {
     return this.#user.name;
   }
 
+  /** Whether the user may publish in the name of others: RabbitMQ's tag `impersonator`. */
+  get mayImpersonate(): boolean {
+    this.#refresh();
+    return this.#user.tags.includes('impersonator');
+  }
+
   /** @throws ACCESS_REFUSED. */
   need(right: Right, kind: 'queue' | 'exchange', name: string): void {
     if (this.has(right, name)) return;

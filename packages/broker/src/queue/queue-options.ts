@@ -1,5 +1,5 @@
-import { untyped } from '@torcello/amqp091';
-import type { FieldTable } from '@torcello/amqp091';
+import { Typed, untyped } from '@torcello/amqp091';
+import type { FieldTable, FieldTag, FieldValue } from '@torcello/amqp091';
 import { AmqpError } from '../amqp-error.js';
 
 export type QueueType = 'classic' | 'quorum';
@@ -100,13 +100,21 @@ function whole(
   name: string,
   range: { readonly least: number; readonly most?: number },
 ): number | undefined {
-  const value = untyped(args[name]);
+  const value = args[name];
   if (value === undefined) return undefined;
-  if (typeof value !== 'number' && typeof value !== 'bigint') throw invalid(name, 'it is not a number');
-  const number = Number(value);
+  if (!isWholeNumber(value)) throw invalid(name, 'it is not a whole number');
+  const number = Number(untyped(value));
   const { least, most = Number.MAX_SAFE_INTEGER } = range;
   if (Number.isSafeInteger(number) && number >= least && number <= most) return number;
   throw invalid(name, `${number} is not a whole number from ${least} to ${most}`);
+}
+
+const wholeTags: readonly FieldTag[] = ['b', 'B', 's', 'u', 'I', 'i', 'l', 'L'];
+
+/** Whether a value came as an integer. RabbitMQ takes no float for one, also where it is a whole number. */
+export function isWholeNumber(value: FieldValue): boolean {
+  if (value instanceof Typed) return wholeTags.includes(value.tag);
+  return typeof value === 'bigint' || Number.isInteger(value);
 }
 
 function invalid(name: string, why: string): AmqpError {

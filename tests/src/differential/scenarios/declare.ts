@@ -6,7 +6,7 @@ import type { Scenario } from '../scenario.js';
 const shown = (value: unknown): string =>
   JSON.stringify(value, (_key, inner: unknown) => (typeof inner === 'bigint' ? Number(inner) : inner));
 
-const numbers: readonly FieldValue[] = [0, 1, 1000, -1, '5', true, 1.5, 4_294_967_296n];
+const numbers: readonly FieldValue[] = [0, 1, 1000, -1, '5', true, 1.5, typed('d', 10), typed('f', 10), 4_294_967_296n];
 const texts: readonly FieldValue[] = ['', 'word', 5, true];
 
 /** Values to try for every argument of `queue.declare`. */
@@ -22,6 +22,13 @@ const tried: Readonly<Record<string, readonly FieldValue[]>> = {
   'x-single-active-consumer': [true, false, 'yes', 1],
   'x-queue-type': ['classic', 'quorum', ...texts],
   'x-queue-mode': ['default', 'lazy', ...texts],
+  'x-queue-version': [1, 2, 3, 'word'],
+  'x-max-in-memory-length': [5, -1, 'word'],
+  'x-max-in-memory-bytes': [5, -1, 'word'],
+  'x-delivery-limit': [5, -1],
+  'x-dead-letter-strategy': ['at-most-once', 'at-least-once', ...texts],
+  'x-quorum-initial-group-size': [1, 0, -1, 'word'],
+  'x-max-age': ['1h', 5],
   'x-unknown': ['word', 5],
 };
 
@@ -30,6 +37,19 @@ function valuesOfArguments(): Scenario[] {
     values.map((value) => ({
       name: `declare ${arg} ${shown(value)}`,
       steps: [make.queue('~q', { [arg]: value }), make.send({ name: 'queue.delete', queue: '~q' })],
+    })),
+  );
+}
+
+/** The same for a quorum queue, which has other arguments. */
+function valuesOfQuorumArguments(): Scenario[] {
+  return Object.entries(tried).flatMap(([arg, values]) =>
+    (arg === 'x-queue-type' ? [] : values.slice(0, 3)).map((value): Scenario => ({
+      name: `declare quorum ${arg} ${shown(value)}`,
+      steps: [
+        make.queue('~q', { 'x-queue-type': 'quorum', [arg]: value }),
+        make.send({ name: 'queue.delete', queue: '~q' }),
+      ],
     })),
   );
 }
@@ -84,7 +104,7 @@ function queueFlags(): Scenario[] {
   );
 }
 
-const types = ['direct', 'fanout', 'topic', 'headers', 'x-nothing', ''];
+const types = ['direct', 'fanout', 'topic', 'headers'];
 
 function exchangeTypes(): Scenario[] {
   return types.flatMap((first) =>
@@ -93,6 +113,16 @@ function exchangeTypes(): Scenario[] {
       steps: [make.exchange('~x', first), make.exchange('~x', second)],
     })),
   );
+}
+
+function unknownExchangeTypes(): Scenario[] {
+  return ['x-nothing', ''].flatMap((type) => [
+    { name: `unknown exchange type '${type}'`, steps: [make.exchange('~x', type)] },
+    {
+      name: `unknown exchange type '${type}' for an exchange that is there`,
+      steps: [make.exchange('~x', 'direct'), make.exchange('~x', type)],
+    },
+  ]);
 }
 
 function exchangeFlags(): Scenario[] {
@@ -261,9 +291,11 @@ const single: readonly Scenario[] = [
 /** Declaring and declaring again, with every argument and flag. */
 export const declareScenarios: readonly Scenario[] = [
   ...valuesOfArguments(),
+  ...valuesOfQuorumArguments(),
   ...redeclarations(),
   ...queueFlags(),
   ...exchangeTypes(),
+  ...unknownExchangeTypes(),
   ...exchangeFlags(),
   ...single,
 ];

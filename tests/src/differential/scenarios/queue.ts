@@ -120,6 +120,71 @@ const settling: readonly Scenario[] = [
   },
 ];
 
+const shared: readonly Scenario[] = [
+  {
+    name: 'prefetch of a channel: what one consumer gives free another one may take',
+    steps: [
+      make.queue('~q'),
+      make.queue('~r'),
+      make.qos(1, true),
+      make.consume('~q'),
+      ...bodies('~q', 1),
+      make.wait(),
+      make.consume('~r', { tag: 'd' }),
+      ...bodies('~r', 1),
+      make.wait(),
+      make.ack(1),
+      make.wait(),
+    ],
+  },
+  {
+    name: 'prefetch of a channel holds back a consumer without acknowledgements, too',
+    steps: [
+      make.queue('~q'),
+      make.queue('~r'),
+      make.qos(1, true),
+      make.consume('~q'),
+      ...bodies('~q', 2),
+      make.wait(),
+      make.consume('~r', { tag: 'd', noAck: true }),
+      ...bodies('~r', 1),
+      make.wait(),
+      make.ack(1),
+      make.wait(),
+      make.ack(2),
+      make.wait(),
+    ],
+  },
+  {
+    name: 'prefetch of a channel does not count what was asked for one by one',
+    steps: [
+      make.queue('~q'),
+      make.queue('~r'),
+      make.qos(1, true),
+      ...bodies('~q', 1),
+      make.get('~q', false),
+      make.consume('~r', { tag: 'd' }),
+      ...bodies('~r', 2),
+      make.wait(),
+    ],
+  },
+  {
+    name: 'prefetch of a channel in a transaction comes free at the commit',
+    steps: [
+      make.queue('~q'),
+      ...bodies('~q', 2),
+      make.send({ name: 'tx.select' }),
+      make.qos(1, true),
+      make.consume('~q'),
+      make.wait(),
+      make.ack(1),
+      make.wait(),
+      make.send({ name: 'tx.commit' }),
+      make.wait(),
+    ],
+  },
+];
+
 const prefetches: readonly Scenario[] = [0, 1, 2, 3].flatMap((prefetch) => [
   {
     name: `prefetch ${prefetch} of one consumer`,
@@ -384,6 +449,7 @@ const lengths: readonly Scenario[] = [0, 1, 2, 3].flatMap((most) =>
 /** Settlement, prefetch, consumers, priorities, times to live and lengths. */
 export const queueScenarios: readonly Scenario[] = [
   ...settling,
+  ...shared,
   ...prefetches,
   ...consuming,
   ...priorities,

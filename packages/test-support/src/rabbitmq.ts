@@ -20,8 +20,10 @@ export interface RabbitMq {
   control(...args: readonly string[]): Promise<string>;
   /** kill -9 of the node (unless the node is shared by the whole run). */
   kill(): Promise<void>;
-  /** Starts the node again after `kill`, on the same port and data. */
+  /** Starts the node again after `kill`, or after it ended by itself, on the same port and data. */
   restart(): Promise<void>;
+  /** Whether the node's process is there (a shared node always is). */
+  isAlive(): boolean;
   /** Stops node and port mapper; a shared node goes on. */
   stop(): Promise<void>;
 }
@@ -37,16 +39,23 @@ const sharedNode = 'TORCELLO_TEST_RABBIT_NODE';
  * The node that the test run shares (started by the runner, named in the environment), else a node of one's own.
  * @param options.own - true for tests that kill it.
  * @param options.plugins - names of plugins to enable; such a node is one's own.
+ * @param options.data - folder for the data of such a node, which stays the caller's; default: one that goes with the node.
+ * @param options.settings - more lines for `rabbitmq.conf` of a node of one's own.
  */
 export async function startRabbitMq(
-  options: { readonly own?: boolean; readonly plugins?: readonly string[] } = {},
+  options: {
+    readonly own?: boolean;
+    readonly plugins?: readonly string[];
+    readonly data?: string;
+    readonly settings?: readonly string[];
+  } = {},
 ): Promise<RabbitMq> {
   const shared = process.env[sharedNode];
   if (shared !== undefined && options.own !== true && options.plugins === undefined)
     return attach(JSON.parse(shared) as NodeSettings);
   const missing = rabbitMqMissing();
   if (missing !== undefined) throw new Error(missing);
-  return startOwn(options.plugins ?? []);
+  return startOwn(options);
 }
 
 /** The variable that hands a running node on to the processes of a test run. */
@@ -87,20 +96,29 @@ function attach(settings: NodeSettings): OwnNode {
     control,
     kill: notOurs,
     restart: notOurs,
+    isAlive: () => true,
     stop: () => Promise.resolve(),
   };
 }
 
-async function startOwn(pluginNames: readonly string[]): Promise<OwnNode> {
+interface OwnOptions {
+  readonly plugins?: readonly string[];
+  readonly data?: string;
+  readonly settings?: readonly string[];
+}
+
+async function startOwn(options: OwnOptions): Promise<OwnNode> {
   const folder = temporaryFolder('rabbitmq');
-  const settings = await prepare(folder.path, pluginNames);
+  const settings = await prepare(folder.path, options);
   let node = await boot(settings);
   return {
     ...attach(settings),
     kill: () => node.stop('SIGKILL'),
     restart: async () => {
+      await node.stop('SIGKILL');
       node = await boot(settings);
     },
+    isAlive: () => node.child.exitCode === null && node.child.signalCode === null,
     stop: async () => {
       await node.stop('SIGTERM');
       await stopPortMapper(settings);
@@ -109,21 +127,22 @@ async function startOwn(pluginNames: readonly string[]): Promise<OwnNode> {
   };
 }
 
-async function prepare(folder: string, pluginNames: readonly string[]): Promise<NodeSettings> {
+async function prepare(folder: string, options: OwnOptions): Promise<NodeSettings> {
   const [port, distPort, epmdPort] = [await freePort(), await freePort(), await freePort()];
   const name = `torcello${port}@localhost`;
   for (const part of ['home', 'data', 'log']) mkdirSync(path.join(folder, part), { recursive: true });
   const config = path.join(folder, 'rabbitmq.conf');
   const plugins = path.join(folder, 'enabled_plugins');
-  writeFileSync(config, `listeners.tcp.1 = 127.0.0.1:${port}\nlog.console = false\nloopback_users = none\n`);
-  writeFileSync(plugins, `[${pluginNames.join(',')}].\n`);
+  const lines = [`listeners.tcp.1 = 127.0.0.1:${port}`, 'log.console = false', 'loopback_users = none'];
+  writeFileSync(config, [...lines, ...(options.settings ?? []), ''].join('\n'));
+  writeFileSync(plugins, `[${(options.plugins ?? []).join(',')}].\n`);
   return {
     port,
     name,
     env: {
       HOME: path.join(folder, 'home'),
       RABBITMQ_NODENAME: name,
-      RABBITMQ_MNESIA_BASE: path.join(folder, 'data'),
+      RABBITMQ_MNESIA_BASE: options.data ?? path.join(folder, 'data'),
       RABBITMQ_LOG_BASE: path.join(folder, 'log'),
       RABBITMQ_CONFIG_FILE: config,
       RABBITMQ_ENABLED_PLUGINS_FILE: plugins,
@@ -163,13 +182,13 @@ async function stopPortMapper({ env }: NodeSettings): Promise<void> {
   await promisify(execFile)(epmd, ['-kill'], { env: { ...process.env, ...env } });
 }
 
-/** Polls, because a foreign process offers nothing better; gives up after a minute. */
+/** Polls, because a foreign process offers nothing better; gives up after three minutes: other tests keep the machine busy. */
 async function listening(port: number): Promise<void> {
-  for (let attempt = 0; attempt < 600; attempt += 1) {
+  for (let attempt = 0; attempt < 1800; attempt += 1) {
     if (await accepts(port)) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  throw new Error(`nothing listens on port ${port} after 60 s`);
+  throw new Error(`nothing listens on port ${port} after three minutes`);
 }
 
 function accepts(port: number): Promise<boolean> {

@@ -2,14 +2,14 @@ import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { seededRandom } from '@torcello/platform/testing';
 import { FaultProxy } from '@torcello/test-support';
-import type { RabbitMq } from '@torcello/test-support';
 import { startStack } from '../support/stack.js';
 import type { Stack } from '../support/stack.js';
 import { zipFolder } from '../support/zip-folder.js';
 import { brokerOf } from './brokers.js';
+import type { RabbitToStrike } from './brokers.js';
 import { judge } from './check.js';
 import type { Findings, JudgedDeployment } from './check.js';
-import { mountSmallDisk, unmountAll } from './disks.js';
+import { mountSmallDisk } from './disks.js';
 import type { SmallDisk } from './disks.js';
 import { faults, one } from './faults.js';
 import type { FaultWorld, Machine, Member } from './faults.js';
@@ -20,8 +20,8 @@ import type { Worlds } from './worlds.js';
 export interface CampaignOptions {
   readonly seed: number;
   readonly minutes: number;
-  /** A RabbitMQ of its own; default: the embedded broker, which is killed too. */
-  readonly rabbit?: RabbitMq;
+  /** A RabbitMQ of its own; default: the embedded broker. Either is killed, too. */
+  readonly rabbit?: RabbitToStrike;
   /** Only faults whose names hold this. Default: all. */
   readonly only?: string;
   readonly say: (line: string) => void;
@@ -51,14 +51,20 @@ const brokersDisk = '768m';
 export async function runCampaign(options: CampaignOptions): Promise<CampaignResult> {
   let proxy: FaultProxy | undefined;
   let worlds: Worlds | undefined;
-  let disk: SmallDisk | undefined;
+  let disk = options.rabbit?.disk;
+  const disks: SmallDisk[] = [];
+  const mount = (folder: string, size: string): SmallDisk | undefined => {
+    const mounted = mountSmallDisk(folder, size);
+    if (mounted !== undefined) disks.push(mounted);
+    return mounted;
+  };
   const stack = await startStack({
     leaseMs: 3000,
     sweepMs: 500,
-    ...(options.rabbit === undefined ? {} : { transport: options.rabbit.url() }),
+    ...(options.rabbit === undefined ? {} : { transport: options.rabbit.node.url() }),
     prepare: (folder) => {
       worlds = makeWorlds(path.join(folder, 'worlds'));
-      if (options.rabbit === undefined) disk = mountSmallDisk(path.join(folder, 'broker'), brokersDisk);
+      if (options.rabbit === undefined) disk = mount(path.join(folder, 'broker'), brokersDisk);
       return { broker: worlds.make('broker').env, api: worlds.make('api').env };
     },
     agentTransport: async (url) => {
@@ -68,10 +74,10 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
   });
   if (proxy === undefined || worlds === undefined) throw new TypeError('the stack was not prepared');
   try {
-    return await rage(await inhabit(stack, { proxy, worlds, disk, options }), options);
+    return await rage(await inhabit(stack, { proxy, worlds, disk, mount, options }), options);
   } finally {
     await proxy.stop();
-    unmountAll();
+    for (const mounted of disks) mounted.unmount();
     await stack.stop();
   }
 }
@@ -96,10 +102,11 @@ async function inhabit(
     readonly proxy: FaultProxy;
     readonly worlds: Worlds;
     readonly disk: SmallDisk | undefined;
+    readonly mount: typeof mountSmallDisk;
     readonly options: CampaignOptions;
   },
 ): Promise<Inhabited> {
-  const { proxy, worlds, disk, options } = made;
+  const { proxy, worlds, disk, mount, options } = made;
   const fleets = await makeFleets(stack);
   const excuses: { machineId: string; atMs: number }[] = [];
   const world: FaultWorld = {
@@ -118,7 +125,7 @@ async function inhabit(
       fleets.flatMap((fleet) =>
         fleet.machines.map(async ({ id, joinLine }): Promise<Machine> => {
           const own = worlds.make(`agent-${id}`);
-          const agentsOwn = mountSmallDisk(path.join(stack.folder, 'agents', id), agentsDisk);
+          const agentsOwn = mount(path.join(stack.folder, 'agents', id), agentsDisk);
           const base = { name: id, world: own };
           return Object.assign(await member(base, () => stack.agent(id, joinLine, own.env)), { id, disk: agentsOwn });
         }),

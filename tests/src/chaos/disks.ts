@@ -7,9 +7,11 @@ import { promisify } from 'node:util';
 /** A disk of a few megabytes that can be filled to the last byte. */
 export interface SmallDisk {
   readonly folder: string;
-  fill(): Promise<void>;
+  /** To the last byte, or until so many bytes are left. */
+  fill(leftBytes?: number): Promise<void>;
   /** Gives the room back that `fill` took. */
   empty(): void;
+  unmount(): void;
 }
 
 const inUse = new Set<string>();
@@ -27,19 +29,24 @@ export function mountSmallDisk(folder: string, size: string): SmallDisk | undefi
   const ballast = path.join(folder, 'ballast');
   return {
     folder,
-    fill: async () => {
+    fill: async (leftBytes = 0) => {
       const { bavail, bsize } = await statfs(folder);
-      if (bavail > 0) await promisify(execFile)('fallocate', ['-l', String(bavail * bsize), ballast]).catch(() => 0);
-      topUp(ballast);
+      const bytes = bavail * bsize - leftBytes;
+      if (bytes > 0) await promisify(execFile)('fallocate', ['-l', String(bytes), ballast]).catch(() => 0);
+      if (leftBytes === 0) topUp(ballast);
     },
     empty: () => rmSync(ballast, { force: true }),
+    unmount: () => unmount(folder),
   };
 }
 
-/** Takes every small disk away again. */
-export function unmountAll(): void {
-  for (const folder of inUse) execFileSync('umount', ['-l', folder], { stdio: 'ignore' });
-  inUse.clear();
+function unmount(folder: string): void {
+  if (inUse.delete(folder)) execFileSync('umount', ['-l', folder], { stdio: 'ignore' });
+}
+
+/** For a process that ends without having taken its small disks away. */
+function unmountAll(): void {
+  for (const folder of inUse) unmount(folder);
 }
 
 /** What was freed meanwhile: page by page until there is none. */

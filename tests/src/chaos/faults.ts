@@ -40,8 +40,12 @@ export interface FaultWorld {
 export interface BrokerToStrike {
   readonly kind: 'embedded' | 'rabbit';
   readonly disk: SmallDisk | undefined;
+  /** With so much left on its disk it takes no more publishes, and goes on with everything else. */
+  readonly nearlyFullBytes: number | undefined;
   readonly world: World | undefined;
   pid(): number;
+  /** kill -9; resolves when the process is gone. */
+  kill(): Promise<void>;
   /** Ends it as its operator would; resolves when it serves nobody any more. */
   leave(): Promise<void>;
   /** Starts it again on the same data and port. */
@@ -59,6 +63,8 @@ const noMount = 'this user may not mount a tmpfs';
 const noCompiler = 'no C compiler (cc) for the shim that moves clocks';
 const embeddedOnly = ({ broker }: FaultWorld): string | undefined =>
   broker.kind === 'embedded' ? undefined : 'RabbitMQ is not ours to prove';
+const rabbitsLog = ({ broker }: FaultWorld): string | undefined =>
+  broker.kind === 'embedded' ? undefined : 'RabbitMQ 3.10 damages the logs of its own quorum queues then';
 const needsWorlds = ({ hasWorlds }: FaultWorld): string | undefined => (hasWorlds ? undefined : noCompiler);
 
 /** Everything that is done to the programs, each with its own healing; the draw among them is the seed's. */
@@ -85,12 +91,10 @@ export const faults: readonly Fault[] = [
   {
     name: 'kill -9 the broker',
     strike: async (world) => {
-      process.kill(world.broker.pid(), 'SIGKILL');
-      await world.broker.leave();
+      await world.broker.kill();
       await pause(world, 1500);
       await world.broker.restart();
     },
-    missing: embeddedOnly,
   },
   {
     name: 'restart the broker',
@@ -131,8 +135,13 @@ export const faults: readonly Fault[] = [
   },
   {
     name: "fill the broker's disk",
-    strike: fillBrokersDisk,
-    missing: (world) => embeddedOnly(world) ?? (world.broker.disk === undefined ? noMount : undefined),
+    strike: (world) => fillBrokersDisk(world, 0),
+    missing: (world) => rabbitsLog(world) ?? (world.broker.disk === undefined ? noMount : undefined),
+  },
+  {
+    name: "nearly fill the broker's disk",
+    strike: (world) => fillBrokersDisk(world, world.broker.nearlyFullBytes ?? 0),
+    missing: ({ broker }) => (broker.disk === undefined ? noMount : undefined),
   },
   {
     name: "set an agent's clock",
@@ -202,11 +211,12 @@ async function fillAgentsDisk(world: FaultWorld): Promise<void> {
   if (hasEnded(machine.running)) machine.running = await machine.start();
 }
 
-async function fillBrokersDisk(world: FaultWorld): Promise<void> {
+async function fillBrokersDisk(world: FaultWorld, leftBytes: number): Promise<void> {
   const { broker } = world;
   if (broker.disk === undefined) return;
-  await broker.disk.fill();
-  await pause(world, 5000);
+  await broker.disk.fill(leftBytes);
+  // RabbitMQ looks at its disk every ten seconds.
+  await pause(world, broker.kind === 'rabbit' ? 20_000 : 5000);
   broker.disk.empty();
   if (!isAlive(broker.pid())) await broker.restart();
 }

@@ -1,6 +1,6 @@
 /** `npm run chaos -- --seed S --minutes M [--broker embedded|rabbit] [--only WORDS]`: real programs under faults; one line says what came out. */
 import { parseArgs } from 'node:util';
-import { startRabbitMq } from '@torcello/test-support';
+import { startRabbit } from './brokers.js';
 import { runCampaign } from './campaign.js';
 
 const { values } = parseArgs({
@@ -17,7 +17,9 @@ const broker = values.broker ?? 'embedded';
 if (!Number.isInteger(seed) || !(minutes > 0) || !['embedded', 'rabbit'].includes(broker)) {
   throw new TypeError('--seed takes a whole number, --minutes a number above 0, --broker embedded or rabbit');
 }
-const rabbit = broker === 'rabbit' ? await startRabbitMq({ own: true }) : undefined;
+// Whoever interrupts it finds no small disk left.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+const rabbit = broker === 'rabbit' ? await startRabbit() : undefined;
 const result = await runCampaign({
   seed,
   minutes,
@@ -25,7 +27,7 @@ const result = await runCampaign({
   ...(rabbit === undefined ? {} : { rabbit }),
   say: (line) => console.error(line),
 });
-await rabbit?.stop();
+await rabbit?.end();
 const { lost, doubled, overlappingLeases, stuck, outputGaps } = result;
 const violations = { lost, doubled, 'overlapping-leases': overlappingLeases, stuck, 'output-gaps': outputGaps };
 for (const [name, found] of Object.entries(violations)) for (const what of found) console.log(`${name}: ${what}`);

@@ -22,16 +22,30 @@ const hopMsMax = 2 ** 31 - 1;
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonicMs: () => performance.now(),
-  after: (delayMs, action) => {
-    let handle: NodeJS.Timeout;
-    const arm = (leftMs: number): void => {
-      const hopMs = Math.min(Math.max(leftMs, 0), hopMsMax);
-      handle = setTimeout(() => (leftMs > hopMs ? arm(leftMs - hopMs) : action()), hopMs);
-    };
-    arm(delayMs);
-    return { cancel: () => clearTimeout(handle) };
-  },
+  after: (delayMs, action) => (delayMs <= hopMsMax ? new SingleTimer(delayMs, action) : longTimer(delayMs, action)),
 };
+
+class SingleTimer implements Timer {
+  readonly #handle: NodeJS.Timeout;
+
+  constructor(delayMs: number, action: () => void) {
+    this.#handle = setTimeout(action, Math.max(delayMs, 0));
+  }
+
+  cancel(): void {
+    clearTimeout(this.#handle);
+  }
+}
+
+function longTimer(delayMs: number, action: () => void): Timer {
+  let handle: NodeJS.Timeout;
+  const arm = (leftMs: number): void => {
+    const hopMs = Math.min(leftMs, hopMsMax);
+    handle = setTimeout(() => (leftMs > hopMs ? arm(leftMs - hopMs) : action()), hopMs);
+  };
+  arm(delayMs);
+  return { cancel: () => clearTimeout(handle) };
+}
 
 /**
  * Resolves after `delayMs`; rejects with the signal's reason when it is aborted first.

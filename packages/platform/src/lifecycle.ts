@@ -12,7 +12,8 @@ export interface Service {
  * a failure goes to `onFailure`, and `settled` resolves when nothing is left.
  */
 export class Background {
-  readonly #running = new Set<Promise<void>>();
+  #running = 0;
+  #idleListeners: (() => void)[] = [];
   readonly #onFailure: (what: string, error: unknown) => void;
 
   constructor(onFailure: (what: string, error: unknown) => void) {
@@ -21,19 +22,26 @@ export class Background {
 
   /** Starts `work` and forgets it; `what` names it in the report of a failure. */
   run(what: string, work: () => Promise<unknown>): void {
-    const running: Promise<void> = (async () => {
-      try {
-        await work();
-      } catch (error) {
-        this.#onFailure(what, error);
-      }
-    })();
-    this.#running.add(running);
-    void running.finally(() => this.#running.delete(running));
+    this.#running += 1;
+    const fail = (error: unknown): void => this.#end(what, { error });
+    try {
+      work().then(() => this.#end(what), fail);
+    } catch (error) {
+      fail(error);
+    }
   }
 
   /** Resolves when no work is running, also none that was started meanwhile. */
   async settled(): Promise<void> {
-    while (this.#running.size > 0) await Promise.all(this.#running);
+    while (this.#running > 0) await new Promise<void>((resolve) => this.#idleListeners.push(resolve));
+  }
+
+  #end(what: string, failure?: { readonly error: unknown }): void {
+    try {
+      if (failure !== undefined) this.#onFailure(what, failure.error);
+    } finally {
+      this.#running -= 1;
+      if (this.#running === 0) for (const tell of this.#idleListeners.splice(0)) tell();
+    }
   }
 }

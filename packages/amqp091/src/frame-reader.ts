@@ -99,6 +99,26 @@ export class FrameReader {
   }
 
   #next(): Frame | undefined {
+    if (this.#partialLength === 0 && !this.#isAtStart && this.#chunk.length - this.#offset >= headBytes) {
+      const [chunk, at] = [this.#chunk, this.#offset];
+      const size = chunk.readUInt32BE(at + 3);
+      if (chunk.length - at >= size + frameOverheadBytes) return this.#wholeFrame(chunk, at, size);
+    }
+    return this.#cutFrame();
+  }
+
+  /** A frame that lies within the chunk, as nearly all do. */
+  #wholeFrame(chunk: Buffer, at: number, size: number): Frame {
+    const [type, channel] = [chunk.readUInt8(at), chunk.readUInt16BE(at + 1)];
+    this.#check(type, channel, size);
+    const end = at + headBytes + size;
+    this.#offset = end + 1;
+    if (chunk[end] !== frameEnd) throw new ProtocolError('FRAME_ERROR', 'the frame has no end mark');
+    return this.#frame(type, channel, chunk.subarray(at + headBytes, end));
+  }
+
+  /** A frame of which a part came before or is still to come. */
+  #cutFrame(): Frame | undefined {
     const head = this.#peek(headBytes);
     if (head === undefined) return undefined;
     if (this.#isAtStart && (this.#options.role === 'server' || head[0] === supported[0])) return this.#protocolHeader();

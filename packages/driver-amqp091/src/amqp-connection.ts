@@ -6,7 +6,7 @@ import {
   type OutgoingContentMethod,
   type OutgoingMethod,
 } from '@torcello/amqp091';
-import { sleep, type Clock } from '@torcello/platform';
+import { sleep, type Clock, type Timer } from '@torcello/platform';
 import { MessagingError } from '@torcello/messaging';
 import { closedByUs, connectionClosed, connectionLost } from './broker-errors.js';
 import { Channel, type ChannelHost } from './channel.js';
@@ -28,6 +28,7 @@ export class AmqpConnection implements ChannelHost {
   readonly #roomListeners = new Set<() => void>();
   #lastId = 0;
   #dirty: Channel[] = [];
+  #later: Timer | undefined;
   #isBlocked = false;
   #isClosing = false;
   #end: MessagingError | undefined;
@@ -89,6 +90,14 @@ export class AmqpConnection implements ChannelHost {
   wantFlush(channel: Channel): void {
     this.#dirty.push(channel);
     this.#stream.flushSoon();
+  }
+
+  wantFlushLater(channel: Channel): void {
+    this.#dirty.push(channel);
+    this.#later ??= this.#clock.after(driverLimits.answerAcceptDelayMs, () => {
+      this.#later = undefined;
+      this.#stream.flushSoon();
+    });
   }
 
   forget(channel: Channel): void {
@@ -199,6 +208,7 @@ export class AmqpConnection implements ChannelHost {
     const isOurs = this.#isClosing;
     this.#end = isOurs ? closedByUs() : reason;
     this.#heartbeat?.stop();
+    this.#later?.cancel();
     for (const channel of this.#channels.values()) channel.lose(this.#end);
     this.#channels.clear();
     this.#setBlocked(false);

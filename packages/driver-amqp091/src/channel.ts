@@ -20,7 +20,7 @@ export interface ChannelListener {
   onCommand?(command: Command): void;
   /** The channel is over: closed by the broker, by us (CLOSED), or with its connection. */
   onEnd?(reason: MessagingError): void;
-  /** Right before the bytes of this turn leave; only after `flushSoon`. */
+  /** Right before bytes leave; only after `flushSoon` or `flushLater`. */
   onFlush?(): void;
 }
 
@@ -30,6 +30,8 @@ export interface ChannelHost {
   sendContent(channel: number, method: OutgoingContentMethod, content: OutgoingContent): void;
   /** Calls the channel's `flush` before the bytes of this turn leave. */
   wantFlush(channel: Channel): void;
+  /** Calls the channel's `flush` before the next bytes leave, and soon in any case. */
+  wantFlushLater(channel: Channel): void;
   /** The number is free again. */
   forget(channel: Channel): void;
   /** The broker broke the protocol. */
@@ -110,6 +112,13 @@ export class Channel {
     if (this.#isFlushWanted || this.#state !== 'open') return;
     this.#isFlushWanted = true;
     this.#host.wantFlush(this);
+  }
+
+  /** `onFlush` is called before the next bytes leave: nothing of this channel is worth a write of its own. */
+  flushLater(): void {
+    if (this.#isFlushWanted || this.#state !== 'open') return;
+    this.#isFlushWanted = true;
+    this.#host.wantFlushLater(this);
   }
 
   flush(): void {

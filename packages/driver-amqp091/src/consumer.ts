@@ -13,6 +13,8 @@ export interface ConsumerSettings {
   readonly credit: number;
   /** Must not throw. */
   readonly onDelivery: (delivery: Delivery) => void;
+  /** Accepts may leave a little later, together with others. Default false. */
+  readonly acceptsCanWait?: boolean;
 }
 
 type State = 'running' | 'stopping' | 'ended';
@@ -29,7 +31,7 @@ export class AmqpConsumer implements Consumer {
 
   private constructor(settings: ConsumerSettings) {
     this.#settings = settings;
-    this.#settlement = new Settlement(settings.channel);
+    this.#settlement = new Settlement(settings.channel, { canWait: settings.acceptsCanWait ?? false });
     this.ended = new Promise((resolve) => (this.#settleEnded = resolve));
     settings.channel.listen({
       onCommand: (command) => this.#onCommand(command),
@@ -100,16 +102,16 @@ export class AmqpConsumer implements Consumer {
   }
 
   #onDeliver(command: ContentCommand): void {
-    const delivery = new AmqpDelivery(command, this.#settlement, () => this.#closeWhenSettled());
+    const delivery = new AmqpDelivery(command, this.#settlement, this.#closeWhenSettled);
     if (this.#state === 'running') this.#settings.onDelivery(delivery);
     else delivery.release();
   }
 
-  #closeWhenSettled(): void {
+  readonly #closeWhenSettled = (): void => {
     if (this.#state !== 'ended' || this.#settlement.unsettledCount > 0) return;
     this.#settlement.flush();
     void this.#settings.channel.close();
-  }
+  };
 
   #onChannelEnd(reason: MessagingError): void {
     if (reason.radius === 'connection')

@@ -17,7 +17,7 @@ import { aborted, closedByUs, connectionLost, lossOf, notEncodable } from './bro
 import type { BrokerProfile } from './broker-profile.js';
 import { ChannelPool } from './channel-pool.js';
 import type { Channel } from './channel.js';
-import { AmqpConsumer } from './consumer.js';
+import { AmqpConsumer, type ConsumerSettings } from './consumer.js';
 import { Fetcher } from './fetcher.js';
 import { driverLimits } from './limits.js';
 import { Publisher } from './publisher.js';
@@ -111,14 +111,7 @@ export class Amqp091Connection implements DriverConnection {
 
   async consume(source: Source, credit: number, onDelivery: (delivery: Delivery) => void): Promise<Consumer> {
     if (!(credit >= 1)) throw new TypeError('credit is at least 1');
-    const channel = await this.#channel();
-    try {
-      const guarded = (delivery: Delivery): void => this.#guard(() => onDelivery(delivery));
-      return await AmqpConsumer.start({ channel, queue: source.queue, credit, onDelivery: guarded });
-    } catch (error) {
-      void channel.close();
-      throw this.#told(error, { queue: source.queue });
-    }
+    return this.#consume({ queue: source.queue, credit, onDelivery });
   }
 
   async openReplies(
@@ -128,10 +121,11 @@ export class Amqp091Connection implements DriverConnection {
   ): Promise<Destination> {
     const queue = replyQueue(name, keepMs, this.#settings.topology);
     await this.#operate((channel) => channel.request(queue, 'queue.declare-ok'), { what: { queue } });
-    const consumer = await this.consume({ queue: name }, Infinity, (delivery) => {
+    const take = (delivery: Delivery): void => {
       onDelivery(delivery.message);
       delivery.accept();
-    });
+    };
+    const consumer = await this.#consume({ queue: name, credit: Infinity, onDelivery: take, acceptsCanWait: true });
     void consumer.ended.then((cause) => {
       if (cause?.code === 'CONSUMER_ENDED') this.#finish(connectionLost('the queue for answers was taken away', cause));
     });
@@ -166,6 +160,18 @@ export class Amqp091Connection implements DriverConnection {
       this.#conclude(undefined);
     }
     await this.closed;
+  }
+
+  async #consume(settings: Omit<ConsumerSettings, 'channel'>): Promise<Consumer> {
+    const { queue, onDelivery } = settings;
+    const channel = await this.#channel();
+    try {
+      const guarded = (delivery: Delivery): void => this.#guard(() => onDelivery(delivery));
+      return await AmqpConsumer.start({ ...settings, channel, onDelivery: guarded });
+    } catch (error) {
+      void channel.close();
+      throw this.#told(error, { queue });
+    }
   }
 
   /** One operation on a channel of its own, when it is its turn. */

@@ -14,6 +14,8 @@ export const driverLimits = {
   idleChannelsMax: 4,
   /** Message bodies that are accepted from the broker. RabbitMQ 3 carries so much, 4 carries 16 MiB. */
   incomingMessageBytesMax: 134_217_728,
+  /** How long the accept of an answer waits for others. A loss meanwhile brings it again: nobody waits for it then. */
+  answerAcceptDelayMs: 10,
   /** How long `close` waits for confirms that are under way. */
   closeFlushMs: 5_000,
   /** How long `close` waits for the broker's goodbye. */

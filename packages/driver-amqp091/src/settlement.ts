@@ -8,6 +8,7 @@ const [unsettled, accepted, gone] = [0, 1, 2];
  */
 export class Settlement {
   readonly #channel: Channel;
+  readonly #canWait: boolean;
   /** State by tag, in a ring: the protocol counts deliveries of a channel 1, 2, 3, … */
   #states = new Uint8Array(64);
   #mask = 63;
@@ -18,8 +19,10 @@ export class Settlement {
   /** Accepted and not written yet. */
   #accepted: number[] = [];
 
-  constructor(channel: Channel) {
+  /** @param options - `canWait`: an accept may leave a little later, together with others. */
+  constructor(channel: Channel, options: { readonly canWait?: boolean } = {}) {
     this.#channel = channel;
+    this.#canWait = options.canWait ?? false;
   }
 
   /** Deliveries that nobody settled yet. */
@@ -42,7 +45,8 @@ export class Settlement {
     this.#states[tag & this.#mask] = accepted;
     this.#unsettledCount -= 1;
     this.#accepted.push(tag);
-    this.#channel.flushSoon();
+    if (this.#canWait) this.#channel.flushLater();
+    else this.#channel.flushSoon();
     return true;
   }
 

@@ -470,3 +470,53 @@ for (const login of ['PLAIN', 'AMQPLAIN', 'EXTERNAL'] as const) {
     await connection.close();
   });
 }
+
+test('answers are accepted a little later, all of them in one word', async () => {
+  const opened = await openTo();
+  const { connection, broker, clock } = opened;
+  const session = await broker.session(0);
+  const got: string[] = [];
+  await connection.openReplies('reply_1', 60_000, ({ body }) => got.push(Buffer.from(body).toString()));
+  const channel = session.all('basic.consume')[0]?.channel ?? assert.fail('nobody consumes');
+  for (const deliveryTag of [1, 2, 3]) {
+    const deliver = { name: 'basic.deliver', consumerTag: '1', deliveryTag, redelivered: false } as const;
+    const content = { properties: {}, body: Buffer.from(`answer ${deliveryTag}`) };
+    session.sendContent(channel, { ...deliver, exchange: '', routingKey: 'reply_1' }, content);
+    await turns();
+  }
+  assert.deepEqual(got, ['answer 1', 'answer 2', 'answer 3']);
+  assert.equal(session.all('basic.ack').length, 0);
+  await clock.advance(10);
+  await turns();
+  const acks = session.all('basic.ack').map(({ command }) => command.method as MethodNamed<'basic.ack'>);
+  assert.deepEqual(
+    acks.map(({ deliveryTag, multiple }) => ({ deliveryTag, multiple })),
+    [{ deliveryTag: 3, multiple: true }],
+  );
+  await connection.close();
+  assert.equal(clock.timers, 0);
+});
+
+test('what leaves anyway, and a goodbye, takes the accepts of answers along', async () => {
+  const { connection, broker } = await openTo();
+  const session = await broker.session(0);
+  await connection.openReplies('reply_1', 60_000, () => undefined);
+  const channel = session.all('basic.consume')[0]?.channel ?? assert.fail('nobody consumes');
+  const answer = async (deliveryTag: number): Promise<void> => {
+    const deliver = { name: 'basic.deliver', consumerTag: '1', deliveryTag, redelivered: false } as const;
+    const content = { properties: {}, body: Buffer.from('answer') };
+    session.sendContent(channel, { ...deliver, exchange: '', routingKey: 'reply_1' }, content);
+    await turns();
+  };
+  await answer(1);
+  await connection.inspect({ queue: 'q' }).catch(() => undefined);
+  assert.equal(session.all('basic.ack').length, 1);
+  await answer(2);
+  assert.equal(session.all('basic.ack').length, 1);
+  await connection.close();
+  const names = session.received.map(({ command }) => command.method.name);
+  assert.deepEqual(
+    names.filter((name) => name === 'basic.ack' || name === 'connection.close'),
+    ['basic.ack', 'basic.ack', 'connection.close'],
+  );
+});

@@ -15,7 +15,9 @@ export interface AbortSignalLike {
 export class AbortTrigger implements AbortSignalLike {
   #isAborted = false;
   #reason: unknown;
-  #listeners: Set<() => void> | undefined;
+  /** Most have one listener at a time, or none: those need no list. */
+  #only: (() => void) | undefined;
+  #others: (() => void)[] | undefined;
 
   get aborted(): boolean {
     return this.#isAborted;
@@ -30,17 +32,23 @@ export class AbortTrigger implements AbortSignalLike {
     if (this.#isAborted) return;
     this.#isAborted = true;
     this.#reason = reason;
-    for (const listener of this.#listeners ?? []) listener();
-    this.#listeners = undefined;
+    this.#only?.();
+    for (let next = this.#others?.shift(); next !== undefined; next = this.#others?.shift()) next();
+    this.#only = this.#others = undefined;
   }
 
   addEventListener(_type: 'abort', listener: () => void): void {
     if (this.#isAborted) return;
-    this.#listeners ??= new Set();
-    this.#listeners.add(listener);
+    if (this.#only === undefined && (this.#others === undefined || this.#others.length === 0)) this.#only = listener;
+    else (this.#others ??= []).push(listener);
   }
 
   removeEventListener(_type: 'abort', listener: () => void): void {
-    this.#listeners?.delete(listener);
+    if (this.#only === listener) this.#only = undefined;
+    else if (this.#others !== undefined) {
+      // The oldest goes first, mostly: it is found at once.
+      const at = this.#others.indexOf(listener);
+      if (at >= 0) this.#others.splice(at, 1);
+    }
   }
 }

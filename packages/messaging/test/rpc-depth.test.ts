@@ -351,3 +351,40 @@ test('a call expires in whole milliseconds, cut off and not rounded, as in oslo'
   await world.clock.advance(12_346);
   await late;
 });
+
+test('the signal of a method is aborted when its caller waits no longer, whenever the method asks for it', async () => {
+  const world = makeWorld();
+  await using transport = await world.join();
+  const early: string[] = [];
+  let late: AbortSignal | undefined;
+  let release = (): void => undefined;
+  const held = new Promise<void>((resolve) => (release = resolve));
+  const endpoint: Endpoint = {
+    methods: {
+      early: async (_args, { signal }) => {
+        signal.addEventListener('abort', () => early.push(String((signal.reason as Error).message)), { once: true });
+        await held;
+      },
+      late: async (_args, call) => {
+        await held;
+        late = call.signal;
+      },
+      quick: (_args, { signal }) => signal.addEventListener('abort', () => early.push('after its end')),
+    },
+  };
+  const server = rpcServer(transport, target, [endpoint]);
+  await server.start();
+  const client = rpcClient(transport, { topic: 'calc' }, { timeoutMs: 1_000 });
+  await client.call('quick');
+  const calls = [client.call('early'), client.call('late')].map((call) => call.catch((error: unknown) => error));
+  await settled();
+  assert.deepEqual(early, []);
+  await world.clock.advance(1_000);
+  for (const error of await Promise.all(calls)) assert.ok(isMessagingError(error, 'TIMEOUT'), String(error));
+  await settled();
+  assert.deepEqual(early, ['the caller waits no longer']);
+  release();
+  await settled();
+  assert.equal(late?.aborted, true);
+  await server.stop();
+});

@@ -45,10 +45,17 @@ export function withTraceparent<T>(traceparent: string, work: () => T): T {
 
 /** The header of a message that is sent now: the same trace, a span id of its own. */
 export function traceHeaders(random: Random): Readonly<Record<string, unknown>> {
+  const headers: Record<string, unknown> = {};
+  addTrace(headers, random);
+  return headers;
+}
+
+/** Puts that header among the others, if there is a trace. */
+export function addTrace(headers: Record<string, unknown>, random: Random): void {
   const traceparent = currentTraceparent();
-  if (traceparent === undefined) return {};
+  if (traceparent === undefined) return;
   const [version, traceId, , flags] = traceparent.split('-');
-  return { [traceHeader]: `${version}-${traceId}-${hexId(random).slice(0, 16)}-${flags}` };
+  headers[traceHeader] = `${version}-${traceId}-${hexId(random).slice(0, 16)}-${flags}`;
 }
 
 /** The trace that a message brings; what is malformed is none. */

@@ -7,7 +7,7 @@ import { Deadline } from '../transport/deadline.js';
 import type { Transport } from '../transport/transport.js';
 import { diagnostics, type CallEvent } from '../diagnostics.js';
 import { OpenCall, type CallHandle } from './call-handle.js';
-import { inheritedRemainingMs, traceHeaders } from './call-scope.js';
+import { addTrace, inheritedRemainingMs } from './call-scope.js';
 import { IncomingProgress } from './incoming-progress.js';
 import { PendingCall, type PendingCallSetting } from './pending-call.js';
 import { remainingHeader, type ReplyAddress } from './request.js';
@@ -91,8 +91,8 @@ class Client implements RpcClient {
     this.#setting = setting;
   }
 
-  async call<T>(method: string, args: Arguments = {}, options: CallOptions = {}): Promise<T> {
-    return (await this.#call({ method, args, options })) as T;
+  call<T>(method: string, args: Arguments = {}, options: CallOptions = {}): Promise<T> {
+    return this.#call({ method, args, options }) as Promise<T>;
   }
 
   open<T, P>(method: string, args: Arguments = {}, options: CallOptions = {}): CallHandle<T, P> {
@@ -108,31 +108,41 @@ class Client implements RpcClient {
     return new OpenCall<T, P>({ progress, result, cancelling, remainingMs });
   }
 
-  async #call(calling: Calling): Promise<unknown> {
+  #call(calling: Calling): Promise<unknown> {
+    try {
+      return this.#start(calling);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  }
+
+  #start(calling: Calling): Promise<unknown> {
     const { method, args, options, handle, cancelling } = calling;
     const { target, options: defaults, closing } = this.#setting;
     if (target.fanout === true) throw new MessagingError('INVALID_TARGET', 'a call cannot go to every server');
     this.#check();
     const timeoutMs = this.#timeoutMs(options);
     if (timeoutMs <= 0) throw noTimeLeft(method);
-    using deadline = new Deadline(this.#transport.clock, timeoutMs, closing, options.signal, cancelling);
-    const pending = new PendingCall(this.#transport, { method, deadline, options: defaults, handle });
+    const to = requestDestination(target);
+    const deadline = new Deadline(this.#transport.clock, timeoutMs, closing, options.signal, cancelling);
     const startMs = this.#transport.clock.monotonicMs();
     diagnostics.call(() => this.#event('start', method));
-    try {
-      const result = await pending.run(
-        (reply) => this.#message(method, args, { ...options, reply, deadline }),
-        requestDestination(target),
-      );
-      diagnostics.call(() => ({ ...this.#event('end', method), durationMs: this.#sinceMs(startMs) }));
-      return result;
-    } catch (error) {
-      diagnostics.call(() => ({ ...this.#event('end', method), durationMs: this.#sinceMs(startMs), error }));
-      if (!isMessagingError(error, 'ABORTED')) throw error;
-      handle?.steering.cancel(deadline.remainingMs);
-      const isCallers = options.signal?.aborted === true || cancelling?.aborted === true;
-      throw closing.aborted && !isCallers ? closed() : error;
-    }
+    const onEnd = (failure?: { readonly error: unknown }): unknown =>
+      this.#end(calling, { deadline, startMs, failure });
+    const pending = new PendingCall(this.#transport, { method, deadline, options: defaults, handle, onEnd });
+    const message = (reply: ReplyAddress): OutgoingMessage =>
+      this.#message(method, args, { context: options.context, reply, deadline });
+    return pending.run({ to, message });
+  }
+
+  /** Answers what a call that failed fails with. */
+  #end({ method, options, handle, cancelling }: Calling, { deadline, startMs, failure }: Ending): unknown {
+    deadline[Symbol.dispose]();
+    diagnostics.call(() => ({ ...this.#event('end', method), durationMs: this.#sinceMs(startMs), ...failure }));
+    if (failure === undefined || !isMessagingError(failure.error, 'ABORTED')) return failure?.error;
+    handle?.steering.cancel(deadline.remainingMs);
+    const isCallers = options.signal?.aborted === true || cancelling?.aborted === true;
+    return this.#setting.closing.aborted && !isCallers ? closed() : failure.error;
   }
 
   #sinceMs(startMs: number): number {
@@ -198,17 +208,28 @@ class Client implements RpcClient {
       args,
       namespace: target.namespace,
       version: target.version,
-      context: { ...options.context, ...sending.context },
+      context: bothOf(options.context, sending.context),
       uniqueId: hexId(this.#transport.random),
       reply,
     });
-    const wired = { ...written, headers: { ...written.headers, ...traceHeaders(this.#transport.random) } };
-    if (deadline === undefined) return { ...wired, ifNobody: isAtLeastOnce === true ? 'fail' : 'drop' };
-    if (deadline.remainingMs === Infinity) return { ...wired, ifNobody: 'fail' };
+    const headers: Record<string, unknown> = { ...written.headers };
+    addTrace(headers, this.#transport.random);
+    if (deadline === undefined) return { ...written, headers, ifNobody: isAtLeastOnce === true ? 'fail' : 'drop' };
+    if (deadline.timeoutMs === Infinity) return { ...written, headers, ifNobody: 'fail' };
     const remainingMs = Math.trunc(deadline.remainingMs);
-    const headers = { ...wired.headers, [remainingHeader]: remainingMs };
-    return { ...wired, headers, expiresMs: remainingMs, ifNobody: 'fail' };
+    headers[remainingHeader] = remainingMs;
+    return { ...written, headers, expiresMs: remainingMs, ifNobody: 'fail' };
   }
+}
+
+type Context = Readonly<Record<string, unknown>>;
+
+const noContext: Context = {};
+
+/** What stands in both; the second wins. */
+function bothOf(first: Context | undefined, second: Context | undefined): Context {
+  if (first === undefined || second === undefined) return first ?? second ?? noContext;
+  return { ...first, ...second };
 }
 
 interface Calling {
@@ -220,8 +241,14 @@ interface Calling {
   readonly cancelling?: AbortSignalLike;
 }
 
+interface Ending {
+  readonly deadline: Deadline;
+  readonly startMs: number;
+  readonly failure: { readonly error: unknown } | undefined;
+}
+
 interface Sending {
-  readonly context?: Readonly<Record<string, unknown>>;
+  readonly context?: Context | undefined;
   readonly deadline?: Deadline;
   readonly reply?: ReplyAddress;
   readonly isAtLeastOnce?: boolean;

@@ -51,21 +51,24 @@ export interface Endpoint {
 export function findMethod(endpoints: readonly Endpoint[], request: Request): Method {
   const { method: name, version = defaultVersion } = request;
   if (name.startsWith('_')) throw noSuchMethod(name);
-  const fitting = endpoints.filter((endpoint) => serves(endpoint, request.namespace, version));
-  const endpoint = fitting.find(({ methods }) => Object.hasOwn(methods, name));
-  const method = endpoint?.methods[name];
-  if (method !== undefined) return method;
-  throw fitting.length > 0 ? noSuchMethod(name) : unsupportedVersion(name, version);
+  let isServed = false;
+  for (const endpoint of endpoints) {
+    if (!serves(endpoint, request.namespace, version)) continue;
+    isServed = true;
+    const method = Object.hasOwn(endpoint.methods, name) ? endpoint.methods[name] : undefined;
+    if (method !== undefined) return method;
+  }
+  throw isServed ? noSuchMethod(name) : unsupportedVersion(name, version);
 }
 
-function serves(endpoint: Endpoint, namespace: string | undefined, version: string): boolean {
-  const { target = {} } = endpoint;
-  const namespaces = [target.namespace, ...(target.legacyNamespaces ?? [])];
-  return namespaces.includes(namespace) && offers(target.version ?? defaultVersion, version);
+function serves({ target }: Endpoint, namespace: string | undefined, version: string): boolean {
+  const isMeant = namespace === target?.namespace || target?.legacyNamespaces?.includes(namespace) === true;
+  return isMeant && offers(target?.version ?? defaultVersion, version);
 }
 
 /** A version that is none, sent by a stranger, is one that nobody offers. */
 function offers(implemented: string, requested: string): boolean {
+  if (implemented === defaultVersion && requested === defaultVersion) return true;
   try {
     return isVersionCompatible(implemented, requested);
   } catch {

@@ -14,11 +14,16 @@ export class IncomingRequest {
   /** The delivery that settles it; a later copy of the same request takes the place of an earlier one. */
   delivery: Delivery;
   isCancelled = false;
+  /** It counts among those that are handled at a time. */
+  hasSlot = true;
   readonly #clock: Clock;
   /** Made when somebody asks for its signal. */
   #controller: AbortController | undefined;
   #abortReason: Error | undefined;
-  readonly #timers = new Set<Timer>();
+  /** Whether the signal follows the caller's patience. */
+  #isOpen = false;
+  #patience: Timer | undefined;
+  #nextBeat: Timer | undefined;
 
   /** @throws UNDECODABLE */
   constructor(delivery: Delivery, wire: Wire, clock: Clock) {
@@ -35,8 +40,11 @@ export class IncomingRequest {
   }
 
   get signal(): AbortSignal {
-    this.#controller ??= new AbortController();
-    if (this.#abortReason !== undefined) this.#controller.abort(this.#abortReason);
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#abortReason !== undefined) this.#controller.abort(this.#abortReason);
+      this.#watchPatience();
+    }
     return this.#controller.signal;
   }
 
@@ -53,9 +61,8 @@ export class IncomingRequest {
   /** What the method gets to see; from now on its signal follows the caller's patience. */
   open(progress?: ProgressSender): IncomingCall {
     const { context, reply, uniqueId } = this.request;
-    const remainingMs = this.remainingMs;
-    if (remainingMs !== undefined)
-      this.#timers.add(this.#clock.after(remainingMs, () => this.abort('the caller waits no longer')));
+    this.#isOpen = true;
+    this.#watchPatience();
     const signalOf = (): AbortSignal => this.signal;
     return {
       context,
@@ -74,13 +81,20 @@ export class IncomingRequest {
   beatEvery(beat: () => Promise<boolean>): void {
     const monitorMs = this.request.reply?.monitorMs;
     if (monitorMs === undefined || monitorMs < limits.callMonitorMsMin) return;
-    const timer = this.#clock.after(monitorMs / 2, () => {
-      this.#timers.delete(timer);
+    this.#nextBeat = this.#clock.after(monitorMs / 2, () => {
       void beat().then((isHeard) => {
         if (isHeard && !this.#isClosed) this.beatEvery(beat);
       });
     });
-    this.#timers.add(timer);
+  }
+
+  /** While nobody looks at the signal, nobody has to watch the time for it. */
+  #watchPatience(): void {
+    const { remainingMs } = this;
+    if (!this.#isOpen || this.#isClosed || this.#controller === undefined || remainingMs === undefined) return;
+    const giveUp = (): void => this.abort('the caller waits no longer');
+    if (remainingMs === 0) giveUp();
+    else this.#patience ??= this.#clock.after(remainingMs, giveUp);
   }
 
   abort(why: string): void {
@@ -96,8 +110,8 @@ export class IncomingRequest {
 
   close(): void {
     this.#isClosed = true;
-    for (const timer of this.#timers) timer.cancel();
-    this.#timers.clear();
+    this.#patience?.cancel();
+    this.#nextBeat?.cancel();
   }
 
   #isClosed = false;

@@ -2,6 +2,7 @@ import { hexId, type Timer } from '@torcello/platform';
 import type { Destination, OutgoingMessage } from '../driver.js';
 import { isMessagingError, MessagingError } from '../errors.js';
 import { abortedError, type Deadline } from '../transport/deadline.js';
+import type { ReplyWaiter } from '../transport/reply-desk.js';
 import type { Transport } from '../transport/transport.js';
 import type { Reply } from '../wire/reply.js';
 import type { RpcClientOptions } from './client.js';
@@ -15,82 +16,115 @@ export interface PendingCallSetting {
   readonly method: string;
   readonly deadline: Deadline;
   readonly options: Pick<RpcClientOptions, 'callMonitorTimeoutMs' | 'acceptedWithinMs'>;
+  /** Called once, when the call is over; answers what a failed one rejects with. */
+  readonly onEnd: (failure?: { readonly error: unknown }) => unknown;
   /** Of a call with a handle. */
   readonly handle?: { readonly progress: IncomingProgress<unknown>; readonly steering: Steering } | undefined;
 }
 
+/** What a call sends, once it is known where its answer is to go. */
+export interface CallRequest {
+  readonly to: Destination;
+  readonly message: (reply: ReplyAddress) => OutgoingMessage;
+}
+
 /** One call on its way: sent, perhaps taken up, answered or given up. */
-export class PendingCall {
+export class PendingCall implements ReplyWaiter {
   readonly #transport: Transport;
   readonly #setting: PendingCallSetting;
+  readonly #messageId: string;
   readonly #answer: Promise<unknown>;
-  #resolve: (result: unknown) => void = () => undefined;
-  #reject: (error: unknown) => void = () => undefined;
+  #settle: { readonly resolve: (result: unknown) => void; readonly reject: (error: unknown) => void } | undefined;
+  #forget: () => void = () => undefined;
   #stage: 'connecting' | 'sending' | 'waiting' = 'connecting';
   #isTakenUp = false;
-  #isOver = false;
   #earlyResult: unknown = null;
   #silence: Timer | undefined;
 
   constructor(transport: Transport, setting: PendingCallSetting) {
     this.#transport = transport;
     this.#setting = setting;
-    this.#answer = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
-    // It may be rejected while the request is still being sent; whoever awaits it later gets the error all the same.
-    this.#answer.catch(() => undefined);
+    this.#messageId = hexId(transport.random);
+    this.#answer = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
   }
 
-  /** Sends what `message` makes of the reply address, and waits for the answer. */
-  async run(message: (reply: ReplyAddress) => OutgoingMessage, to: Destination): Promise<unknown> {
-    const { deadline } = this.#setting;
-    const messageId = hexId(this.#transport.random);
-    const forget = this.#transport.replies.expect(messageId, {
-      onReply: (reply) => this.#onReply(reply),
-      onEnd: (error) => this.#reject(error),
-    });
+  /** Sends the request and waits for the answer. */
+  run(request: CallRequest): Promise<unknown> {
+    const { replies } = this.#transport;
+    const { signal } = this.#setting.deadline;
+    this.#forget = replies.expect(this.#messageId, this);
+    if (signal.aborted) this.#onAbort();
+    signal.addEventListener('abort', this.#onAbort, { once: true });
+    const queue = replies.openAddress;
+    if (queue !== undefined) this.#send(request, queue);
+    else replies.address(signal).then((opened) => this.#send(request, opened), this.#fail);
+    return this.#answer;
+  }
+
+  #send({ message, to }: CallRequest, queue: string): void {
+    if (this.#settle === undefined) return;
+    const { deadline, handle } = this.#setting;
+    this.#stage = 'sending';
     try {
-      const queue = await this.#transport.replies.address(deadline.signal);
-      this.#stage = 'sending';
-      const sent = message(this.#replyAddress(messageId, queue));
-      this.#setting.handle?.steering.begin(messageId);
-      deadline.signal.addEventListener('abort', this.#onAbort, { once: true });
+      const sent = message(this.#replyAddress(queue));
+      handle?.steering.begin(this.#messageId);
+      // Servers drop a repeat by its unique id, so a call survives a reconnect.
+      const options = { signal: deadline.signal, timeoutMs: Infinity, resend: true };
       // A server may answer before the broker confirms: then the confirm is not waited for.
-      this.#send(to, sent).then(this.#onSent, this.#reject);
-      return await this.#answer;
+      this.#transport.publish(to, sent, options).then(this.#onSent, this.#fail);
     } catch (error) {
-      throw this.#explain(error);
-    } finally {
-      this.#isOver = true;
-      forget();
-      this.#silence?.cancel();
+      this.#fail(error);
     }
   }
 
   readonly #onSent = (): void => {
-    if (this.#isOver) return;
+    if (this.#settle === undefined) return;
     this.#stage = 'waiting';
     this.#watchSilence();
   };
 
-  readonly #onAbort = (): void => this.#reject(abortedError(this.#setting.deadline.signal));
+  readonly #onAbort = (): void => this.#fail(abortedError(this.#setting.deadline.signal));
 
-  #replyAddress(messageId: string, queue: string): ReplyAddress {
+  readonly #fail = (error: unknown): void => {
+    const settle = this.#settle;
+    if (settle === undefined) return;
+    this.#end();
+    settle.reject(this.#setting.onEnd({ error: this.#explain(error) }));
+  };
+
+  #succeed(result: unknown): void {
+    const settle = this.#settle;
+    if (settle === undefined) return;
+    this.#end();
+    this.#setting.onEnd();
+    settle.resolve(result);
+  }
+
+  /** Nothing that comes from now on counts. */
+  #end(): void {
+    this.#settle = undefined;
+    this.#forget();
+    this.#silence?.cancel();
+  }
+
+  #replyAddress(queue: string): ReplyAddress {
     const { options, handle } = this.#setting;
     const { callMonitorTimeoutMs: monitorMs, acceptedWithinMs } = options;
-    const progressWindow = handle === undefined ? undefined : limits.progressWindow;
-    return { messageId, queue, monitorMs, wantsAcceptance: acceptedWithinMs !== undefined, progressWindow };
+    return {
+      messageId: this.#messageId,
+      queue,
+      monitorMs,
+      wantsAcceptance: acceptedWithinMs !== undefined,
+      progressWindow: handle === undefined ? undefined : limits.progressWindow,
+    };
   }
 
-  async #send(to: Destination, message: OutgoingMessage): Promise<void> {
-    const { signal } = this.#setting.deadline;
-    // Servers drop a repeat by its unique id, so a call survives a reconnect.
-    await this.#transport.publish(to, message, { signal, timeoutMs: Infinity, resend: true });
+  /** No answer can come any more. */
+  onEnd(error: MessagingError): void {
+    this.#fail(error);
   }
 
-  #onReply(reply: Reply): void {
+  onReply(reply: Reply): void {
     if (!reply.isEnding) this.#isTakenUp = true;
     if (reply.steerAt !== undefined) this.#setting.handle?.steering.onSteerable(reply.steerAt);
     if (reply.progressAt !== undefined) {
@@ -102,8 +136,8 @@ export class PendingCall {
       this.#earlyResult = reply.result ?? this.#earlyResult;
       this.#watchSilence();
     }
-    if (reply.failure !== undefined) this.#reject(decodeFailure(reply.failure));
-    else if (reply.isEnding) this.#resolve(reply.result ?? this.#earlyResult);
+    if (reply.failure !== undefined) this.#fail(decodeFailure(reply.failure));
+    else if (reply.isEnding) this.#succeed(reply.result ?? this.#earlyResult);
   }
 
   /** Restarts the timer for signs of life, or the one for the first of them. */
@@ -113,7 +147,7 @@ export class PendingCall {
     this.#silence?.cancel();
     if (limitMs === undefined) return;
     const code = !this.#isTakenUp && limitMs === acceptedWithinMs ? 'NO_SERVER' : 'TIMEOUT';
-    this.#silence = this.#transport.clock.after(limitMs, () => this.#reject(this.#silent(code, limitMs)));
+    this.#silence = this.#transport.clock.after(limitMs, () => this.#fail(this.#silent(code, limitMs)));
   }
 
   #silent(code: 'NO_SERVER' | 'TIMEOUT', limitMs: number): MessagingError {

@@ -7,6 +7,8 @@ import type { Transport } from '../transport/transport.js';
 import type { Reply } from '../wire/reply.js';
 import type { ReplyAddress } from './request.js';
 
+type Outcome = 'sent' | 'missing' | 'gone';
+
 /**
  * Sends answers to the callers' own queues. A queue may be missing because its owner reconnects: then the answer is
  * tried again for a while, and later answers to a queue that stayed away are dropped at once (oslo 1.10).
@@ -23,11 +25,11 @@ export class ReplySender {
 
   /**
    * `sent` when the broker took the answer. `missing`: the queue is not there, and `keepTrying` is worth a while.
-   * `gone`: it has been missing for so long that nobody will come back for it. @throws anything else.
+   * `gone`: it has been missing for so long that nobody will come back for it. @throws anything else, also at once.
    */
-  async send(to: ReplyAddress, reply: Partial<Reply>): Promise<'sent' | 'missing' | 'gone'> {
-    if (this.#isKnownMissing(to.queue)) return 'gone';
-    return (await this.#trySend(to, reply)) ? 'sent' : 'missing';
+  send(to: ReplyAddress, reply: Partial<Reply>): Promise<Outcome> {
+    if (this.#isKnownMissing(to.queue)) return Promise.resolve('gone');
+    return this.#publish(to, reply).then(whenSent, whenRefused);
   }
 
   /** Tries until the queue is there again; false when it stayed away, or too many answers wait like this one. */
@@ -59,20 +61,17 @@ export class ReplySender {
   }
 
   async #trySend(to: ReplyAddress, reply: Partial<Reply>): Promise<boolean> {
-    const { random } = this.#transport;
+    return (await this.#publish(to, reply).then(whenSent, whenRefused)) === 'sent';
+  }
+
+  #publish(to: ReplyAddress, reply: Partial<Reply>): Promise<void> {
     const blank = { messageId: to.messageId, result: null, failure: undefined, isEnding: true, isAccepted: false };
     // Every attempt carries an id of its own, as oslo's servers do it.
-    const own = { uniqueId: hexId(random), monitorMs: to.monitorMs };
-    const wired = this.#transport.wire.reply({ ...blank, ...reply, ...own });
+    const uniqueId = hexId(this.#transport.random);
+    const wired = this.#transport.wire.reply({ ...blank, ...reply, uniqueId, monitorMs: to.monitorMs });
     const message: OutgoingMessage = { ...wired, ifNobody: 'fail' };
-    try {
-      // The caller's table of waiting calls drops a second copy.
-      await this.#transport.publish({ exchange: '', routingKey: to.queue }, message, { resend: true });
-      return true;
-    } catch (error) {
-      if (isMessagingError(error, 'UNROUTABLE')) return false;
-      throw error;
-    }
+    // The caller's table of waiting calls drops a second copy.
+    return this.#transport.publish({ exchange: '', routingKey: to.queue }, message, { resend: true });
   }
 
   #isKnownMissing(queue: string): boolean {
@@ -89,4 +88,13 @@ export class ReplySender {
     const [oldest] = this.#missing.keys();
     if (oldest !== undefined) this.#missing.delete(oldest);
   }
+}
+
+function whenSent(): Outcome {
+  return 'sent';
+}
+
+function whenRefused(error: unknown): Outcome {
+  if (isMessagingError(error, 'UNROUTABLE')) return 'missing';
+  throw error;
 }

@@ -32,24 +32,21 @@ export interface ReplyAddress {
 const contextPrefix = '_context_';
 
 export function encodeRequest(request: Request): Uint8Array {
-  const { reply, uniqueId } = request;
-  return encodeEnvelope({
-    ...requestPayload(request),
-    ...(reply === undefined ? {} : encodeReplyAddress(reply)),
-    _unique_id: uniqueId,
-    ...encodeContext(request.context),
-  });
+  const { reply, uniqueId, context } = request;
+  const payload = requestPayload(request) as Record<string, unknown>;
+  if (reply !== undefined) addReplyAddress(payload, reply);
+  payload['_unique_id'] = uniqueId;
+  for (const name of Object.keys(context)) payload[`${contextPrefix}${name}`] = context[name];
+  return encodeEnvelope(payload);
 }
 
 /** What is asked, without who asks. */
 export function requestPayload(request: Pick<Request, 'method' | 'args' | 'namespace' | 'version'>): Payload {
   const { method, args, namespace, version } = request;
-  return {
-    method,
-    args,
-    ...(namespace === undefined ? {} : { namespace }),
-    ...(version === undefined ? {} : { version }),
-  };
+  const payload: Record<string, unknown> = { method, args };
+  if (namespace !== undefined) payload['namespace'] = namespace;
+  if (version !== undefined) payload['version'] = version;
+  return payload;
 }
 
 /** @throws UNDECODABLE */
@@ -65,13 +62,16 @@ export function decodeRequest(message: IncomingMessage): Request {
 /** @throws UNDECODABLE */
 export function requestOf(payload: Payload, rest: Pick<Request, 'context' | 'uniqueId' | 'reply'>): Request {
   const { method, args } = payload;
+  const { context, uniqueId, reply } = rest;
   if (typeof method !== 'string') throw new MessagingError('UNDECODABLE', 'a request names no method');
   return {
     method,
     args: isObject(args) ? args : {},
     namespace: text(payload, 'namespace'),
     version: text(payload, 'version'),
-    ...rest,
+    context,
+    uniqueId,
+    reply,
   };
 }
 
@@ -82,20 +82,21 @@ export function encodeContext(context: Readonly<Record<string, unknown>>): Paylo
 
 /** The context without `client_timeout`, which Python adds for itself. */
 export function decodeContext(payload: Payload): Payload {
-  const entries = Object.entries(payload)
-    .filter(([name]) => name.startsWith(contextPrefix))
-    .map(([name, value]) => [name.slice(contextPrefix.length), value] as const);
-  return Object.fromEntries(entries.filter(([name]) => name !== 'client_timeout'));
+  const names = Object.keys(payload).filter(
+    (name) => name.startsWith(contextPrefix) && name !== '_context_client_timeout',
+  );
+  // Entries make own properties of names such as `__proto__`; an assignment would not.
+  return names.length === 0
+    ? {}
+    : Object.fromEntries(names.map((name) => [name.slice(contextPrefix.length), payload[name]]));
 }
 
-function encodeReplyAddress(reply: ReplyAddress): Payload {
-  return {
-    _msg_id: reply.messageId,
-    _reply_q: reply.queue,
-    _timeout: reply.monitorMs === undefined ? null : Math.ceil(reply.monitorMs / 1000),
-    ...(reply.wantsAcceptance ? { _accept: true } : {}),
-    ...(reply.progressWindow === undefined ? {} : { _progress: reply.progressWindow }),
-  };
+function addReplyAddress(payload: Record<string, unknown>, reply: ReplyAddress): void {
+  payload['_msg_id'] = reply.messageId;
+  payload['_reply_q'] = reply.queue;
+  payload['_timeout'] = reply.monitorMs === undefined ? null : Math.ceil(reply.monitorMs / 1000);
+  if (reply.wantsAcceptance) payload['_accept'] = true;
+  if (reply.progressWindow !== undefined) payload['_progress'] = reply.progressWindow;
 }
 
 function decodeReplyAddress(payload: Payload): ReplyAddress | undefined {

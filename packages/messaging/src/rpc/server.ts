@@ -1,6 +1,7 @@
 import { Background, hexId, type Logger, type Service, type Timer } from '@torcello/platform';
 import type { Delivery, Topology } from '../driver.js';
 import { limits } from '../limits.js';
+import { IdTable } from '../transport/id-table.js';
 import type { Subscription, Transport } from '../transport/transport.js';
 import { DuplicateWindow } from './duplicate-window.js';
 import { findMethod, type Endpoint } from './endpoint.js';
@@ -42,6 +43,8 @@ export function rpcServer(
   return new Server(transport, { target, endpoints, options });
 }
 
+type Answer = { readonly result: unknown } | { readonly failure: string };
+
 interface ServerSetting {
   readonly target: Target;
   readonly endpoints: readonly Endpoint[];
@@ -54,7 +57,7 @@ class Server implements Service {
   readonly #logger: Logger;
   readonly #background: Background;
   readonly #concurrency: number;
-  readonly #running = new Map<string, IncomingRequest>();
+  readonly #running = new IdTable<IncomingRequest>();
   readonly #waiting: IncomingRequest[] = [];
   readonly #seen = new DuplicateWindow();
   #active = 0;
@@ -160,22 +163,25 @@ class Server implements Service {
     if (uniqueId !== undefined) this.#seen.add(uniqueId);
     this.#active += 1;
     this.#running.set(key, incoming);
-    this.#background.run('a request could not be answered', async () => {
-      let hasSlot = true;
-      const freeSlot = (): void => {
-        if (hasSlot) this.#active -= 1;
-        hasSlot = false;
-        this.#takeNext();
-      };
-      try {
-        await this.#handle(incoming, freeSlot);
-      } finally {
-        incoming.close();
-        if (acknowledge === 'after') incoming.delivery.accept();
-        this.#running.delete(key);
-        freeSlot();
-      }
-    });
+    this.#background.run('a request could not be answered', () => this.#serve(incoming, key));
+  }
+
+  async #serve(incoming: IncomingRequest, key: string): Promise<void> {
+    try {
+      await this.#handle(incoming);
+    } finally {
+      incoming.close();
+      if (this.#setting.options.acknowledge === 'after') incoming.delivery.accept();
+      this.#running.delete(key);
+      this.#freeSlot(incoming);
+    }
+  }
+
+  /** Its place is free for the next one, once. */
+  #freeSlot(incoming: IncomingRequest): void {
+    if (incoming.hasSlot) this.#active -= 1;
+    incoming.hasSlot = false;
+    this.#takeNext();
   }
 
   #decode(delivery: Delivery): IncomingRequest | undefined {
@@ -202,27 +208,30 @@ class Server implements Service {
     return true;
   }
 
-  async #handle(incoming: IncomingRequest, freeSlot: () => void): Promise<void> {
+  async #handle(incoming: IncomingRequest): Promise<void> {
     const { reply, method } = incoming.request;
     if (reply === undefined) return void (await this.#run(incoming));
-    const steered = await this.#takeUp(incoming, reply);
+    const steered = isToldOfTakeUp(reply) ? await this.#takeUp(incoming, reply) : undefined;
     if (incoming.isCancelled) return steered?.stop();
-    incoming.beatEvery(() => this.#sender.beat(reply));
-    const answer = await this.#run(incoming, steered?.progress);
-    await steered?.progress.flush();
-    steered?.stop();
+    if (reply.monitorMs !== undefined) incoming.beatEvery(() => this.#sender.beat(reply));
+    const running = this.#run(incoming, steered?.progress);
+    const answer = running instanceof Promise ? await running : running;
+    if (steered !== undefined) {
+      await steered.progress.flush();
+      steered.stop();
+    }
     incoming.close();
     if (incoming.isCancelled) return;
     let outcome = await this.#sender.send(reply, answer);
     if (outcome === 'missing') {
       // Its caller reconnects, perhaps: that must not keep others from being served.
-      freeSlot();
+      this.#freeSlot(incoming);
       outcome = (await this.#sender.keepTrying(reply, answer)) ? 'sent' : 'gone';
     }
     if (outcome !== 'sent') this.#logger.warn('nobody is there to read an answer', { method, queue: reply.queue });
   }
 
-  /** Tells a caller that wants to know; one that reads progress, or may cancel, hears where it can say so. */
+  /** Tells a caller that wants to know (`isToldOfTakeUp`); one that reads progress, or may cancel, hears where it can say so. */
   async #takeUp(
     incoming: IncomingRequest,
     reply: ReplyAddress,
@@ -240,21 +249,26 @@ class Server implements Service {
     return { progress, stop: () => steering?.stop() };
   }
 
-  async #run(incoming: IncomingRequest, progress?: ProgressSender): Promise<{ result: unknown } | { failure: string }> {
+  /** Runs the method; its answer is there at once when the method gives one at once. */
+  #run(incoming: IncomingRequest, progress?: ProgressSender): Answer | Promise<Answer> {
     const { request } = incoming;
     const startMs = this.#transport.clock.monotonicMs();
-    let hasFailed = false;
+    const succeed = (result: unknown): Answer => {
+      diagnostics.served(() => this.#servedEvent(incoming, startMs, false));
+      return { result };
+    };
+    const fail = (error: unknown): Answer => {
+      if (request.reply === undefined) this.#logger.warn('a cast failed', { error, method: request.method });
+      diagnostics.served(() => this.#servedEvent(incoming, startMs, true));
+      return { failure: encodeFailure(error) };
+    };
     try {
       const method = findMethod(this.#setting.endpoints, request);
       const call = incoming.open(progress);
-      const work = (): Promise<unknown> => answerOf(method(request.args, call), progress, call);
-      return { result: await runInScope(incoming.scope, work) };
+      const returned = runInScope(incoming.scope, () => answerOf(method(request.args, call), progress, call));
+      return returned instanceof Promise ? returned.then(succeed, fail) : succeed(returned);
     } catch (error) {
-      hasFailed = true;
-      if (request.reply === undefined) this.#logger.warn('a cast failed', { error, method: request.method });
-      return { failure: encodeFailure(error) };
-    } finally {
-      diagnostics.served(() => this.#servedEvent(incoming, startMs, hasFailed));
+      return fail(error);
     }
   }
 
@@ -271,4 +285,9 @@ class Server implements Service {
       traceparent,
     };
   }
+}
+
+/** Whether the caller wants to hear that its call was taken up. */
+function isToldOfTakeUp(reply: ReplyAddress): boolean {
+  return reply.wantsAcceptance || reply.progressWindow !== undefined;
 }

@@ -4,10 +4,20 @@ import type { IncomingCall } from './endpoint.js';
 import type { ProgressSender } from './progress-sender.js';
 
 /**
- * The result of what a method returned. An async iterable is a streamed answer: item by item as progress, with what a
+ * The result of what a method returned: the value itself, or a promise of it. An async iterable is a streamed answer: item by item as progress, with what a
  * generator returns as the result; for a caller that reads no progress (Python, `call`) an array of the items.
  */
-export async function answerOf(
+export function answerOf(
+  returned: unknown,
+  progress: ProgressSender | undefined,
+  call: Pick<IncomingCall, 'signal'>,
+): unknown {
+  if (typeof returned !== 'object' || returned === null) return returned;
+  if (!('then' in returned) && !isAsyncIterable(returned)) return returned;
+  return wholeAnswer(returned, progress, call);
+}
+
+async function wholeAnswer(
   returned: unknown,
   progress: ProgressSender | undefined,
   call: Pick<IncomingCall, 'signal'>,

@@ -36,6 +36,18 @@ export interface ReconnectingSetting {
   readonly logger: Logger;
 }
 
+interface Publishing {
+  readonly to: Destination;
+  readonly message: OutgoingMessage;
+  readonly options: PublishOptions;
+  readonly deadline: Deadline;
+}
+
+interface FailedPublish {
+  readonly connection: DriverConnection;
+  readonly error: unknown;
+}
+
 /** The transport in front of every driver: timeouts, reconnecting and restoring, written once. */
 export class ReconnectingTransport implements Transport {
   readonly clock: Clock;
@@ -52,7 +64,11 @@ export class ReconnectingTransport implements Transport {
     this.random = setting.random;
     this.logger = setting.logger;
     this.#isCompressing = setting.isCompressing ?? false;
-    this.replies = new ReplyDesk({ ...setting, connection: (signal) => this.#keeper.connection(signal) });
+    this.replies = new ReplyDesk({
+      ...setting,
+      connection: (signal) => this.#keeper.connection(signal),
+      current: () => this.#keeper.current,
+    });
     this.#keeper = new ConnectionKeeper({ ...setting, restore: (connection) => this.#restore(connection) });
     this.#keeper.onState((state) => diagnostics.state(() => ({ state })));
   }
@@ -101,18 +117,37 @@ export class ReconnectingTransport implements Transport {
     if (options.isRestored !== false) this.#topologies.set(queue, topology);
   }
 
-  async publish(to: Destination, message: OutgoingMessage, options: PublishOptions = {}): Promise<void> {
-    using deadline = this.#deadline(options);
+  /** Nearly every message goes out at once and arrives: that way has few promises, what goes wrong has a loop. */
+  publish(to: Destination, message: OutgoingMessage, options: PublishOptions = {}): Promise<void> {
+    const deadline = this.#deadline(options);
+    const publishing: Publishing = { to, message, options, deadline };
+    const connection = this.#keeper.current;
+    if (connection === undefined) return this.#publishLater(publishing);
+    return connection.publish(to, message, deadline.signal).then(
+      () => deadline[Symbol.dispose](),
+      (error: unknown) => this.#publishLater(publishing, { connection, error }),
+    );
+  }
+
+  /** Waits for a connection and tries again, as long as that may be done. */
+  async #publishLater(publishing: Publishing, first?: FailedPublish): Promise<void> {
+    const { to, message, options } = publishing;
+    using deadline = publishing.deadline;
+    let failed = first;
     let mayArrive = false;
     for (;;) {
+      if (failed !== undefined) {
+        const { error } = failed;
+        mayArrive ||= isMessagingError(error) && error.details['mayArrive'] === true;
+        if (!isMessagingError(error, 'CONNECTION_LOST')) throw this.#publishError(error, deadline, { to, mayArrive });
+        if (mayArrive && options.resend !== true) throw error;
+        await this.#untilOver(failed.connection, deadline);
+      }
       const connection = this.#keeper.current ?? (await this.#connection(deadline, mayArrive, to));
       try {
         return await connection.publish(to, mayArrive ? { ...message, isRepeat: true } : message, deadline.signal);
       } catch (error) {
-        mayArrive ||= isMessagingError(error) && error.details['mayArrive'] === true;
-        if (!isMessagingError(error, 'CONNECTION_LOST')) throw this.#publishError(error, deadline, { to, mayArrive });
-        if (mayArrive && options.resend !== true) throw error;
-        await this.#untilOver(connection, deadline);
+        failed = { connection, error };
       }
     }
   }

@@ -4,6 +4,7 @@ import type { DriverConnection, IncomingMessage } from '../driver.js';
 import { isMessagingError, type MessagingError } from '../errors.js';
 import { limits } from '../limits.js';
 import { orAborted } from './deadline.js';
+import { IdTable } from './id-table.js';
 import type { Reply } from '../wire/reply.js';
 import type { Wire } from '../wire/wire.js';
 import { wireOf } from '../wire/wires.js';
@@ -23,19 +24,30 @@ export interface ReplyWaiter {
 export class ReplyDesk {
   readonly #name: string;
   readonly #connection: (signal: AbortSignalLike) => Promise<DriverConnection>;
+  readonly #current: () => DriverConnection | undefined;
   readonly #logger: Logger;
-  readonly #waiters = new Map<string, ReplyWaiter>();
+  readonly #waiters = new IdTable<ReplyWaiter>();
   #opening: Promise<string> | undefined;
   #openOn: DriverConnection | undefined;
+  /** Set while the queue is open on `#openOn`. */
+  #address: string | undefined;
 
   constructor(options: {
     readonly random: Random;
     readonly logger: Logger;
     readonly connection: (signal: AbortSignalLike) => Promise<DriverConnection>;
+    /** The connection that stands, if there is one. */
+    readonly current: () => DriverConnection | undefined;
   }) {
     this.#connection = options.connection;
+    this.#current = options.current;
     this.#name = `reply_${hexId(options.random)}`;
     this.#logger = options.logger;
+  }
+
+  /** What `address` would resolve with at once; undefined while it would have to wait. */
+  get openAddress(): string | undefined {
+    return this.#openOn === this.#current() ? this.#address : undefined;
   }
 
   /** Where answers are sent to; it is open when this resolves. @throws ABORTED, CLOSED, or what the driver says. */
@@ -64,13 +76,15 @@ export class ReplyDesk {
 
   /** Tells everybody that no answer will come. */
   end(error: MessagingError): void {
-    for (const waiter of this.#waiters.values()) waiter.onEnd(error);
+    const waiters = this.#waiters.values();
     this.#waiters.clear();
+    for (const waiter of waiters) waiter.onEnd(error);
   }
 
   #openOnce(connection: DriverConnection): Promise<string> {
     if (this.#openOn !== connection || this.#opening === undefined) {
       this.#openOn = connection;
+      this.#address = undefined;
       this.#opening = this.#open(connection);
     }
     return this.#opening;
@@ -81,9 +95,10 @@ export class ReplyDesk {
     const onMessage = (message: IncomingMessage): void => this.#onMessage(message, wire);
     try {
       const { routingKey } = await connection.openReplies(this.#name, limits.transientQueueMs, onMessage);
+      if (this.#openOn === connection) this.#address = routingKey;
       return routingKey;
     } catch (error) {
-      this.#openOn = undefined;
+      this.#openOn = this.#address = undefined;
       throw error;
     }
   }

@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer';
 import { inflateSync } from 'node:zlib';
 import type { IncomingMessage, MessageProperties } from '../driver.js';
 import { MessagingError } from '../errors.js';
@@ -16,10 +17,12 @@ export const jsonProperties: MessageProperties = {
 };
 
 const envelopeVersion = '2.0';
+const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /** The body in format 2.0: JSON within JSON (oslo 1.4). */
 export function encodeEnvelope(payload: Payload): Uint8Array {
-  return encodeBare(envelope(payload));
+  const message = JSON.stringify(stringifyJson(payload));
+  return Buffer.from(`{"oslo.version":"${envelopeVersion}","oslo.message":${message}}`, 'utf8');
 }
 
 export function envelope(payload: Payload): Payload {
@@ -63,7 +66,10 @@ function decodeObject(text: string): Payload {
 function decodeText(message: IncomingMessage): string {
   const { contentEncoding = 'utf-8' } = message.properties;
   try {
-    return new TextDecoder(contentEncoding, { fatal: true }).decode(decompress(message));
+    const bytes = decompress(message);
+    if (contentEncoding !== 'utf-8') return new TextDecoder(contentEncoding, { fatal: true }).decode(bytes);
+    if (!isAscii(bytes)) return utf8.decode(bytes);
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
   } catch (cause) {
     if (cause instanceof MessagingError) throw cause;
     throw undecodable(`the body is not ${contentEncoding}`, cause);

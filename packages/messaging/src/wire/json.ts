@@ -1,7 +1,9 @@
 import { limits } from '../limits.js';
 import { LosslessReader } from './lossless-reader.js';
 
-const longNumber = /\d{16}/;
+/** Digits in a row that may be more than a number holds. */
+const longNumberDigits = 16;
+const [zero, nine] = [0x30, 0x39];
 const [quote, backslash] = [0x22, 0x5c];
 const [openBrace, closeBrace, openBracket, closeBracket] = [0x7b, 0x7d, 0x5b, 0x5d];
 
@@ -12,7 +14,7 @@ const [openBrace, closeBrace, openBracket, closeBracket] = [0x7b, 0x7d, 0x5b, 0x
  */
 export function parseJson(text: string): unknown {
   if (isTooDeep(text, limits.jsonDepth)) throw new SyntaxError(`not JSON for us: more than ${limits.jsonDepth} levels`);
-  if (!longNumber.test(text)) {
+  if (!hasLongNumber(text)) {
     try {
       return JSON.parse(text);
     } catch {
@@ -20,6 +22,24 @@ export function parseJson(text: string): unknown {
     }
   }
   return new LosslessReader(text).read();
+}
+
+/** Looks only where a row of digits of that length cannot slip through. */
+function hasLongNumber(text: string): boolean {
+  for (let at = longNumberDigits - 1; at < text.length; at += longNumberDigits) {
+    if (!isDigit(text, at)) continue;
+    let [first, last] = [at, at];
+    while (isDigit(text, first - 1)) first -= 1;
+    while (isDigit(text, last + 1)) last += 1;
+    if (last - first + 1 >= longNumberDigits) return true;
+    at = last;
+  }
+  return false;
+}
+
+function isDigit(text: string, at: number): boolean {
+  const code = text.charCodeAt(at);
+  return code >= zero && code <= nine;
 }
 
 /** What reads a value later may walk it by recursion, so a stranger's nesting is bounded before there is a value. */

@@ -28,17 +28,18 @@ export function steeringId(messageId: string): string {
 }
 
 export function encodeReply(reply: Reply & { readonly uniqueId: string }): Uint8Array {
-  return encodeEnvelope({
+  const payload: Record<string, unknown> = {
     result: reply.result ?? null,
     failure: reply.failure ?? null,
     ending: reply.isEnding,
     _msg_id: reply.messageId,
     _unique_id: reply.uniqueId,
-    ...(reply.isAccepted ? { _accepted: true } : {}),
-    ...(reply.progressAt === undefined ? {} : { _progress: reply.progressAt }),
-    ...(reply.steerAt === undefined ? {} : { _steer_at: reply.steerAt }),
-    ...(reply.steer === undefined ? {} : { _steer: reply.steer }),
-  });
+  };
+  if (reply.isAccepted) payload['_accepted'] = true;
+  if (reply.progressAt !== undefined) payload['_progress'] = reply.progressAt;
+  if (reply.steerAt !== undefined) payload['_steer_at'] = reply.steerAt;
+  if (reply.steer !== undefined) payload['_steer'] = reply.steer;
+  return encodeEnvelope(payload);
 }
 
 /** @throws UNDECODABLE */

@@ -107,15 +107,23 @@ function isRunning(holder: Holder): boolean {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
   }
-  const ticks = startTicks(holder.pid);
+  const [state, ticks] = [statField(holder.pid, stateField), startTicks(holder.pid)];
+  if (state === 'Z' || state === 'X') return false;
   return ticks === undefined || holder.startTicks === undefined || ticks === holder.startTicks;
 }
 
-/** Field 22 of /proc/PID/stat; the second field is a name in brackets that may hold anything. */
+/** Fields of /proc/PID/stat, counted from 1. A process in state Z has ended, and only its parent has not asked yet. */
+const [stateField, startField] = [3, 22];
+
 function startTicks(pid: number): string | undefined {
+  return statField(pid, startField);
+}
+
+/** The second field is a name in brackets that may hold anything. Undefined where there is no such file. */
+function statField(pid: number, field: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[field - 3];
   } catch {
     return undefined;
   }

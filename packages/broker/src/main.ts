@@ -7,8 +7,8 @@ import { parseArgs } from 'node:util';
 import { jsonLogger, systemClock, systemRandom } from '@torcello/platform';
 import type { HostPort, Logger } from '@torcello/platform';
 import { administratorTag } from './access/users.js';
-import { AdminRefused, adminVerbs, removeRunning, runAdmin, writeRunning } from './admin.js';
-import type { AdminVerb } from './admin.js';
+import { AdminRefused, adminVerbs, isAdminVerb, removeRunning, runAdmin, writeRunning } from './admin.js';
+import type { AdminQuestion, AdminVerb } from './admin.js';
 import { startBroker } from './broker.js';
 import type { Broker, FirstUser } from './broker.js';
 import { permits } from './broker-core.js';
@@ -41,9 +41,8 @@ export interface MainOptions {
 
 /** A question to a broker that runs. */
 interface AdminOptions {
-  readonly data: string;
   readonly verb: AdminVerb;
-  readonly file: string | undefined;
+  readonly question: AdminQuestion;
 }
 
 /** A move of everything to another broker. */
@@ -65,10 +64,16 @@ const usage = `torcello-broker: the embedded AMQP 0-9-1 broker of Torcello (one 
   --help                 show this
 
 Asking the broker that runs from the folder: torcello-broker --data DIR VERB
-  status | queues | connections | users   show them
+  status | queues | connections | users   show them; with --json for programs
+  doctor                                  say what may be wrong; exit code 1 when something is
   export                                  print the definitions, in RabbitMQ's form
   import FILE                             declare what a file of definitions holds
-  doctor                                  say what may be wrong
+  policies                                show the policies, with --operator those of the operator
+  set-policy NAME PATTERN DEFINITION      make or change one; DEFINITION is JSON, e.g. '{"max-length":1000}'
+    --apply-to WHAT  all, queues, classic_queues, quorum_queues or exchanges (all)
+    --priority N     of all that match only the highest counts (0)
+    --vhost NAME     (/)     --operator    one that users cannot pass
+  clear-policy NAME                       take it away
   move --to amqp://USER:PASSWORD@HOST/VHOST  stop it and move everything durable to RabbitMQ, messages too
 
 On its first start it makes an administrator: TORCELLO_BROKER_USER and TORCELLO_BROKER_PASSWORD, or the user
@@ -93,11 +98,8 @@ export async function main(args: readonly string[]): Promise<number> {
       return 0;
     }
     if ('verb' in options) {
-      await runAdmin(options.verb, {
-        folder: options.data,
-        ...(options.file === undefined ? {} : { file: options.file }),
-      });
-      return 0;
+      const print = (text: string): void => void process.stdout.write(`${text}\n`);
+      return (await runAdmin(options.verb, options.question, print)) ? 0 : 1;
     }
     folder = openDataFolder(options.data);
     await serve(options, folder);
@@ -110,9 +112,8 @@ export async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-/** Undefined when only the usage was asked for. */
-function readOptions(args: readonly string[]): MainOptions | AdminOptions | MoveOptions | undefined {
-  const { values, positionals } = parseArgs({
+function parsedArgs(args: readonly string[]) {
+  return parseArgs({
     args: [...args],
     allowPositionals: true,
     options: {
@@ -124,19 +125,43 @@ function readOptions(args: readonly string[]): MainOptions | AdminOptions | Move
       'tls-certificate': { type: 'string' },
       'tls-key': { type: 'string' },
       'tls-client-authorities': { type: 'string' },
-      to: { type: 'string' },
       limit: { type: 'string', multiple: true, default: [] },
+      to: { type: 'string' },
+      json: { type: 'boolean', default: false },
+      operator: { type: 'boolean', default: false },
+      vhost: { type: 'string', default: '/' },
+      'apply-to': { type: 'string', default: 'all' },
+      priority: { type: 'string', default: '0' },
       help: { type: 'boolean', default: false },
     },
   });
+}
+
+type Values = ReturnType<typeof parsedArgs>['values'];
+
+/** Undefined when only the usage was asked for. */
+function readOptions(args: readonly string[]): MainOptions | AdminOptions | MoveOptions | undefined {
+  const { values, positionals } = parsedArgs(args);
   if (values.help) {
     process.stdout.write(`${usage}\n`);
     return undefined;
   }
-  if (values.data === undefined) throw new StartRefused('--data DIR is needed');
-  const [word, file] = positionals;
-  if (word === 'move') return { data: values.data, to: values.to ?? '' };
-  if (word !== undefined) return { data: values.data, verb: verbOf(word), file };
+  const { data } = values;
+  if (data === undefined) throw new StartRefused('--data DIR is needed');
+  const [word, ...words] = positionals;
+  if (word === 'move') return { data, to: values.to ?? '' };
+  if (word !== undefined) return { verb: verbOf(word), question: questionFrom(data, words, values) };
+  return startOptions(data, values);
+}
+
+function questionFrom(folder: string, words: readonly string[], values: Values): AdminQuestion {
+  const priority = Number(values.priority);
+  if (!/^-?\d{1,9}$/.test(values.priority)) throw new StartRefused(`--priority ${values.priority} is no whole number`);
+  const { vhost, json: isJson, operator: isOperator, 'apply-to': applyTo } = values;
+  return { folder, words, isJson, isOperator, vhost, applyTo, priority };
+}
+
+function startOptions(data: string, values: Values): MainOptions {
   const tls = tlsFrom({
     certificate: values['tls-certificate'],
     key: values['tls-key'],
@@ -147,7 +172,7 @@ function readOptions(args: readonly string[]): MainOptions | AdminOptions | Move
     throw new StartRefused(text);
   }
   return {
-    data: values.data,
+    data,
     host: values.host,
     port: portOf('--port', values.port),
     managementPort: portOf('--management-port', values['management-port']),
@@ -262,9 +287,8 @@ function portOf(option: string, text: string): number {
 }
 
 function verbOf(word: string): AdminVerb {
-  const verb = adminVerbs.find((known) => known === word);
-  if (verb === undefined) throw new StartRefused(`'${word}' is none of ${adminVerbs.join(', ')}, move`);
-  return verb;
+  if (isAdminVerb(word)) return word;
+  throw new StartRefused(`'${word}' is none of ${Object.keys(adminVerbs).join(', ')}, move`);
 }
 
 function permitOf(name: string): Permit {

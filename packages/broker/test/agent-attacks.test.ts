@@ -63,7 +63,7 @@ async function refusal(
   let fail: (error: unknown) => void = () => undefined;
   const failed = new Promise<number>((resolve) => (fail = (error) => resolve(codeOf(error))));
   connection.once('error', fail);
-  const channel = await Promise.race([failed, connection.createConfirmChannel().catch(() => failed)]);
+  const channel = await Promise.race([failed, connection.createConfirmChannel().catch(later)]);
   if (typeof channel === 'number') return channel;
   channel.on('error', fail);
   const done = attack(channel).then(
@@ -71,6 +71,12 @@ async function refusal(
     (error: unknown) => codeOf(error),
   );
   return Promise.race([failed, done]);
+}
+
+/** The connection may still say why. */
+async function later(): Promise<number> {
+  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+  return NaN;
 }
 
 function codeOf(error: unknown): number {

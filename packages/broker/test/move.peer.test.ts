@@ -57,6 +57,9 @@ test(
       channel.sendToQueue('urgent', Buffer.from(`${priority}`), { ...persistent, priority });
     channel.sendToQueue('urgent', Buffer.from('0'), { ...persistent, expiration: '3600000' });
     await channel.waitForConfirms();
+    const back = await channel.get('urgent');
+    assert.ok(back !== false, 'one that is given back');
+    channel.nack(back, false, true);
     await channel.prefetch(20);
     const reader = await connection.createChannel();
     reader.on('error', () => undefined);
@@ -104,6 +107,10 @@ test(
     }
     const urgent = await contents(there, 'urgent');
     assert.deepEqual(texts(urgent), ['4', '2', '1', '0']);
+    assert.ok(
+      urgent.every(({ fields }) => fields.redelivered),
+      'somebody saw one of them and gave it back',
+    );
     const leftMs = Number(urgent[3]?.properties.expiration);
     assert.ok(leftMs > 3_000_000 && leftMs <= 3_600_000, `${leftMs} ms of life are left`);
     there.publish('orders', 'new.late.x', Buffer.from('after'), persistent);

@@ -122,6 +122,70 @@ describe('Murano', () => {
     assert.deepEqual((await names('sort_dir=desc&order_by=name')).names, ['NC', 'NB', 'NA']);
     assert.deepEqual((await names('tag=in:tA,tC')).names, ['NA', 'NC']);
     assert.deepEqual((await names('class_name=io.t.B')).names, ['NB']);
-    assert.equal((await test.call('GET', '/v1/catalog/packages?limit=0')).status, 400);
+    for (const wrong of ['limit=0', 'sort_dir=up'])
+      assert.equal((await test.call('GET', `/v1/catalog/packages?${wrong}`)).status, 400, wrong);
+    assert.equal((await test.call('GET', '/v1/catalog/packages?marker=lost')).status, 404);
+    assert.deepEqual((await names('type=application&limit=1')).names, ['NA']);
+  });
+
+  it('finds packages by any of the words, those with the word in their name first', async () => {
+    await using test = await TestApi.open();
+    const add = async (name: string, description: string): Promise<void> => {
+      const manifest = `Format: Torcello/1.0\nType: Application\nFullName: io.t.${name}\nName: ${name}\nVersion: 1.0.0\nDescription: ${description}\n`;
+      await test.call('POST', '/v1/catalog/packages', { body: packageZip({ 'manifest.yaml': manifest }) });
+    };
+    await add('Alpha', 'Works with a zebra and a lion');
+    await add('Zebra', 'Stripes');
+    await add('Lion', 'A mane');
+    const found = async (search: string): Promise<readonly string[]> => {
+      const { body } = await test.call('GET', `/v1/catalog/packages?search=${encodeURIComponent(search)}`);
+      return (body.packages as { name: string }[]).map(({ name }) => name);
+    };
+    assert.deepEqual(await found('zebra'), ['Zebra', 'Alpha']);
+    assert.deepEqual(await found('zebra,lion'), ['Lion', 'Zebra', 'Alpha']);
+    assert.deepEqual(await found('lion zebra'), []);
+    assert.deepEqual(await found('a lion'), ['Alpha']);
+  });
+
+  it('gives categories a page at a time', async () => {
+    await using test = await TestApi.open();
+    const page = async (query: string): Promise<Answer['body']> =>
+      (await test.call('GET', `/v1/catalog/categories?${query}`)).body;
+    const names = (body: Answer['body']): readonly string[] => body.categories.map((one: { name: string }) => one.name);
+    const first = await page('limit=2&sort_keys=name&sort_dir=desc');
+    assert.deepEqual(names(first), ['Web', 'SAP']);
+    const next = await page(`limit=2&sort_keys=name&sort_dir=desc&marker=${first.next_marker}`);
+    assert.deepEqual(names(next), ['Microsoft Services', 'Message Queue']);
+    assert.equal((await page('')).categories.length, 9);
+    for (const wrong of ['limit=0', 'limit=x', 'sort_dir=up', 'sort_keys=colour'])
+      assert.equal((await test.call('GET', `/v1/catalog/categories?${wrong}`)).status, 400, wrong);
+    assert.equal((await test.call('GET', '/v1/catalog/categories?marker=lost')).status, 404);
+  });
+
+  it('answers with nothing for a picture or form that a package lacks', async () => {
+    await using test = await TestApi.open();
+    const { body } = await test.call('POST', '/v1/catalog/packages', { body: packageZip() });
+    for (const part of ['ui', 'logo', 'supplier_logo']) {
+      const { status, text } = await test.call('GET', `/v1/catalog/packages/${body.id}/${part}`);
+      assert.deepEqual([status, text], [200, ''], part);
+    }
+    assert.equal((await test.call('GET', `/v1/catalog/packages/${'f'.repeat(32)}/logo`)).status, 404);
+  });
+
+  it('keeps the description of an environment, and tells its versions to who asks for another', async () => {
+    await using test = await TestApi.open();
+    const made = await test.call('POST', '/v1/environments', { body: { name: 'shop', description_text: 'for tests' } });
+    assert.equal(made.body.description_text, 'for tests');
+    assert.equal((await test.call('GET', '/v1/environments/shop')).body.description_text, 'for tests');
+    const wrong = await test.call('POST', '/v1/environments', { body: { name: 'other', description_text: 5 } });
+    assert.equal(wrong.status, 400);
+    for (const url of ['/v2/environments', '/v3', '/v1.1/environments']) {
+      const { status, body } = await test.call('GET', url);
+      assert.deepEqual([status, body?.versions?.[0]?.id], [300, 'v1.0'], url);
+    }
+    assert.equal((await test.call('GET', '/v1/lost')).body.code, 'not_found');
+    const slashed = await test.call('GET', '/v1/catalog/packages//some/file.zip/download');
+    assert.deepEqual([slashed.status, slashed.body.error.code], [404, 'not_found']);
+    assert.equal((await test.call('GET', '/other')).status, 404);
   });
 });

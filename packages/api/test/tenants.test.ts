@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { describe, it } from 'node:test';
 import { hexId, silentLogger, systemRandom } from '@torcello/platform';
 import { SimulatedClock } from '@torcello/platform/testing';
 import { KeystoneTokens } from '@torcello/api';
+import { openStore } from '../src/database/store.js';
 import { FakeConductor, scheduled } from './support/fake-conductor.js';
 import { TestApi, packageZip } from './support/test-api.js';
 
@@ -188,6 +192,14 @@ describe('tenants', () => {
     assert.deepEqual([cloned.status, cloned.body.tenant_id], [200, 'theirs']);
   });
 
+  it('the schema of a package is for those who see the package', async () => {
+    await using test = await TestApi.open();
+    const [mine, theirs] = [await tokenOf(test, 'mine'), await tokenOf(test, 'theirs')];
+    await world(test, mine);
+    assert.equal((await test.call('GET', '/v1/schemas/io.torcello.Web', { token: mine })).status, 200);
+    assert.equal((await test.call('GET', '/v1/schemas/io.torcello.Web', { token: theirs })).status, 404);
+  });
+
   it('a package of another tenant cannot be deployed, nor named by a resume', async () => {
     await using test = await TestApi.open();
     const [mine, theirs] = [await tokenOf(test, 'mine'), await tokenOf(test, 'theirs')];
@@ -274,7 +286,7 @@ describe('tokens of Keystone', () => {
       isRevoked ? Response.json({}, { status: 404 }) : Response.json(answer()),
     );
     const [one, other] = await Promise.all([tokens.check('t'), tokens.check('t')]);
-    assert.deepEqual([one, other], [one, { userId: 'u1', tenantId: 'p1', isAdmin: false }]);
+    assert.deepEqual([one, other], [one, { userId: 'u1', userName: 'alice', tenantId: 'p1', isAdmin: false }]);
     assert.deepEqual(asked, ['http://k:5000/v3/auth/tokens?nocatalog t']);
     isRevoked = true;
     await clock.advance(29_000);
@@ -283,6 +295,32 @@ describe('tokens of Keystone', () => {
     assert.equal(await tokens.check('t'), undefined);
     assert.equal(await tokens.check('t'), undefined);
     assert.equal(asked.length, 2);
+  });
+
+  it('name the user in the audit, whatever a request does', async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'torcello-api-'));
+    const store = await openStore(folder);
+    const { tokens } = keystone(() => Response.json(answer()));
+    await using test = await TestApi.open({
+      folder,
+      store,
+      tokens: (own) => ({ check: async (token) => (await own.check(token)) ?? tokens.check(token) }),
+    });
+    await world(test, 't');
+    const headers = { 'idempotency-key': 'in one transaction' };
+    await test.call('POST', '/v1/environments', { token: 't', headers, body: { name: 'keyed' } });
+    await test.call('POST', '/v1/environments', { body: { name: 'the-operators' } });
+    const rows = await store.db.selectFrom('audit').select(['actor', 'action', 'detail']).orderBy('id').execute();
+    const operators = rows.filter(({ actor }) => actor === 'admin');
+    assert.deepEqual(
+      operators.map(({ action, detail }) => `${action} ${detail}`),
+      ['environment.created {"name":"the-operators"}'],
+    );
+    const hers = rows.filter(({ actor }) => actor === 'u1');
+    const actions = hers.map(({ action }) => action);
+    for (const action of ['package.imported', 'environment.created', 'machines.added', 'deployment.deploy'])
+      assert.ok(actions.includes(action), `${action} is not among ${actions.join(', ')}`);
+    for (const { detail } of hers) assert.match(detail, /"tenant":"p1","user":"alice"\}$/);
   });
 
   it('end when they expire, whatever is remembered', async () => {

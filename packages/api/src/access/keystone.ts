@@ -24,6 +24,7 @@ const cacheMsDefault = 30_000;
 const tokensCachedMax = 10_000;
 const requestTimeoutMs = 10_000;
 const tokenCharsMax = 8_192;
+const userNameCharsMax = 255;
 
 /**
  * Tokens of an OpenStack Keystone, Identity API v3. A token is asked about with itself, so that the API needs no login of
@@ -101,14 +102,15 @@ function readToken(
   adminRole: string,
 ): { readonly principal: Principal; readonly expiresAtMs: number } | undefined {
   const token = objectIn(document, 'token');
-  const userId = objectIn(token, 'user')['id'];
+  const { id: userId, name } = objectIn(token, 'user');
   const tenantId = objectIn(token, 'project')['id'];
   const expiresAtMs = Date.parse(String(token['expires_at']));
   const { roles } = token;
   if (typeof userId !== 'string' || typeof tenantId !== 'string' || tenantId === '' || Number.isNaN(expiresAtMs))
     return undefined;
   const isAdmin = Array.isArray(roles) && roles.some((role) => objectIn({ role }, 'role')['name'] === adminRole);
-  return { principal: { userId, tenantId, isAdmin }, expiresAtMs };
+  const userName = typeof name === 'string' && name !== '' ? name.slice(0, userNameCharsMax) : undefined;
+  return { principal: { userId, tenantId, isAdmin, ...(userName === undefined ? {} : { userName }) }, expiresAtMs };
 }
 
 function objectIn(value: unknown, name: string): Readonly<Record<string, unknown>> {

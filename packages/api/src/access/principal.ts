@@ -1,6 +1,8 @@
 /** Who makes a request, as far as the token says. */
 export interface Principal {
   readonly userId: string;
+  /** As people call the user, where the token's provider knows. */
+  readonly userName?: string;
   readonly tenantId: string;
   /** Sees and changes what belongs to every tenant. */
   readonly isAdmin: boolean;

@@ -20,6 +20,7 @@ import { standingServices } from './standing-services.js';
 
 /** Sessions in one list. */
 const openSessionsListedMax = 100;
+const descriptionCharsMax = 10_000;
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
 
 /** How an environment looks from outside (Murano section 2, States). */
@@ -45,8 +46,10 @@ export class Environments {
   }
 
   /** @throws Refusal invalid_request, name_taken. */
-  async create(name: unknown, principal: Principal = operator): Promise<EnvironmentRow> {
+  async create(name: unknown, principal: Principal = operator, description: unknown = ''): Promise<EnvironmentRow> {
     const checked = checkName(name);
+    if (typeof description !== 'string' || description.length > descriptionCharsMax)
+      throw new Refusal('invalid_request', `description_text is a text of at most ${descriptionCharsMax} characters`);
     return this.#context.store.write(async (work) => {
       await this.#refuseTaken(work.db, checked, principal.tenantId);
       const now = this.#context.clock.now();
@@ -54,7 +57,7 @@ export class Environments {
         id: hexId(this.#context.random),
         name: checked,
         version: 0,
-        description: '',
+        description,
         services: '[]',
         is_deployed: 0,
         created_at: now,
@@ -63,7 +66,7 @@ export class Environments {
       await work.db.insertInto('environments').values(row).execute();
       await this.#context.owners.note(work, row.id, principal);
       await writeAudit(this.#context, work, {
-        actor: principal.userId,
+        actor: operator.userId,
         action: 'environment.created',
         target: row.id,
         detail: { name: checked },

@@ -114,7 +114,7 @@ export class Catalog {
     await this.#context.owners.note(work, row.id, principal);
     await work.db.insertInto('package_archives').values({ package_id: row.id, body: archive }).execute();
     await writeAudit(this.#context, work, {
-      actor: principal.userId,
+      actor: operator.userId,
       action: 'package.imported',
       target: row.id,
       detail: { name: row.full_name, version: row.version },

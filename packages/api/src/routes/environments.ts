@@ -101,11 +101,12 @@ function listRoute(app: FastifyInstance, services: ApiServices): void {
 function changeRoutes(app: FastifyInstance, services: ApiServices): void {
   const { environments } = services;
 
-  app.post<{ Body: { name: string } }>(
+  app.post<{ Body: { name: string; description_text?: unknown } }>(
     '/v1/environments',
     { config, schema: { summary: 'Make an environment', tags, body, response: { 200: environment } } },
     async (request) => {
-      const row = await environments.create(request.body.name, principalOf(request));
+      const { name, description_text: description } = request.body;
+      const row = await environments.create(name, principalOf(request), description);
       return { ...viewEnvironment(row, services.context.owners), services: [], status: 'ready', acquired_by: null };
     },
   );

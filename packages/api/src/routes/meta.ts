@@ -20,10 +20,7 @@ export function metaRoutes(app: FastifyInstance, services: ApiServices): void {
         response: { 300: answer('Multiple choices', { versions: list }) },
       },
     },
-    (_request, reply) => {
-      const links = [{ rel: 'self', href: `${services.publicUrl()}/v1/` }];
-      return reply.code(300).send({ versions: [{ id: 'v1.0', status: 'CURRENT', links }] });
-    },
+    (_request, reply) => reply.code(300).send(versions(services)),
   );
 
   app.get(
@@ -68,6 +65,12 @@ export function metaRoutes(app: FastifyInstance, services: ApiServices): void {
     },
     () => app.swagger(),
   );
+}
+
+/** What there is to choose from: of this API one version. */
+export function versions(services: ApiServices): object {
+  const links = [{ rel: 'self', href: `${services.publicUrl()}/v1/` }];
+  return { versions: [{ id: 'v1.0', status: 'CURRENT', links }] };
 }
 
 function downloadRoutes(app: FastifyInstance, services: ApiServices): void {

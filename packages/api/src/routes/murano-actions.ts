@@ -1,6 +1,7 @@
 import type { ApplicationDefinition } from '@torcello/contracts';
 import { Type } from 'typebox';
 import type { FastifyInstance } from 'fastify';
+import { principalOf } from '../access/guard.js';
 import { Refusal } from '../errors.js';
 import { compareVersions } from '../packages/versions.js';
 import type { ApiServices } from './api-services.js';
@@ -82,13 +83,17 @@ function schemaRoutes(app: FastifyInstance, services: ApiServices): void {
         const { class: name, methods } = request.params;
         const rows = await services.context.store.db
           .selectFrom('packages')
-          .select(['version', 'definition'])
+          .select(['id', 'version', 'definition', 'is_public'])
           .where('full_name', '=', name)
           .where('is_enabled', '=', 1)
           .where('definition', 'is not', null)
           .execute();
         const wantsOther = (request.query.packageName ?? name) !== name;
-        const [newest] = rows.toSorted((a, b) => compareVersions(b.version, a.version));
+        const principal = principalOf(request);
+        const visible = rows.filter(
+          (row) => row.is_public === 1 || services.context.owners.isVisible(row.id, principal),
+        );
+        const [newest] = visible.toSorted((a, b) => compareVersions(b.version, a.version));
         if (newest === undefined || wantsOther) throw new Refusal('not_found', `there is no class ${name}`);
         if (methods !== undefined) throw new Refusal('not_found', `the class ${name} has no method ${methods}`);
         const { properties } = JSON.parse(newest.definition ?? '{}') as ApplicationDefinition;

@@ -8,6 +8,7 @@ import type { MuranoDocumentRow, MuranoDocuments } from '../database/murano-docu
 import { Refusal } from '../errors.js';
 import { muranoTime } from '../times.js';
 import type { ApiServices } from './api-services.js';
+import { compare, placeAfter, readDirection, readLimit } from './murano-package-query.js';
 import { viewPackage } from './murano-views.js';
 import { answer, empty, list, params, text } from './schemas.js';
 
@@ -21,17 +22,7 @@ type Params = { Params: { c: string } };
 export function muranoCategoryRoutes(app: FastifyInstance, services: ApiServices, documents: MuranoDocuments): void {
   const { clock, random } = services.context;
 
-  app.get(
-    '/v1/catalog/categories',
-    { config, schema: { summary: 'All categories', tags, response: { 200: answer('List', { categories: list }) } } },
-    async () => {
-      const rows = await documents.all('category');
-      const categories = [];
-      for (const row of rows) categories.push({ ...view(row), package_count: (await members(documents, row)).length });
-      return { categories };
-    },
-  );
-
+  listRoute(app, documents);
   app.post<{ Body: Readonly<Record<string, unknown>> }>(
     '/v1/catalog/categories',
     {
@@ -86,6 +77,51 @@ export function muranoCategoryRoutes(app: FastifyInstance, services: ApiServices
   );
 }
 
+function listRoute(app: FastifyInstance, documents: MuranoDocuments): void {
+  app.get<{ Querystring: CategoryQuery }>(
+    '/v1/catalog/categories',
+    {
+      config,
+      schema: {
+        summary: 'All categories, or with limit a page of them',
+        tags,
+        querystring: Type.Record(Type.String(), Type.Unknown()),
+        response: { 200: answer('List', { categories: list }) },
+      },
+    },
+    async (request) => {
+      const rows = await documents.all('category');
+      const categories = [];
+      for (const row of rows) categories.push({ ...view(row), package_count: (await members(documents, row)).length });
+      return pageOf(categories, request.query);
+    },
+  );
+}
+
+type CategoryQuery = Readonly<Record<string, string | readonly string[] | undefined>>;
+type Category = ReturnType<typeof view> & { readonly package_count: number };
+const sortKeys: readonly string[] = ['name', 'created', 'updated', 'package_count', 'id'];
+
+/** All, or the page that is asked for. @throws Refusal invalid_request, not_found (the marker). */
+function pageOf(
+  categories: readonly Category[],
+  query: CategoryQuery,
+): { readonly categories: readonly Category[]; readonly next_marker?: string } {
+  const [limitText, marker, direction] = ['limit', 'marker', 'sort_dir'].map((name) => [query[name]].flat().at(-1));
+  const keys = [query['sort_keys'] ?? 'name'].flat().flatMap((key) => key.split(','));
+  const unknown = keys.find((key) => !sortKeys.includes(key));
+  if (unknown !== undefined)
+    throw new Refusal('invalid_request', `sort_keys are ${sortKeys.join(', ')}, not ${unknown}`);
+  const [sign, key] = [readDirection(direction), (keys[0] ?? 'name') as keyof Category];
+  const sorted = categories.toSorted((a, b) => sign * compare(a[key], b[key]));
+  const from = placeAfter(sorted, marker);
+  const limit = limitText === undefined ? sorted.length : readLimit(limitText);
+  const shown = sorted.slice(from, from + limit);
+  const last = shown.at(-1);
+  const hasMore = last !== undefined && from + limit < sorted.length;
+  return { categories: shown, ...(hasMore ? { next_marker: last.id } : {}) };
+}
+
 async function find(documents: MuranoDocuments, categoryId: string): Promise<MuranoDocumentRow> {
   const row = await documents.find('category', categoryId);
   if (row === undefined) throw new Refusal('not_found', `no category ${categoryId}`);
@@ -98,7 +134,7 @@ async function members(documents: MuranoDocuments, category: MuranoDocumentRow):
   return all.filter((row) => (JSON.parse(row.body) as readonly string[]).includes(category.name)).map((row) => row.id);
 }
 
-function view(row: MuranoDocumentRow): Readonly<Record<string, unknown>> {
+function view(row: MuranoDocumentRow): Readonly<Record<'id' | 'name' | 'created' | 'updated', string>> {
   return { id: row.id, name: row.name, created: muranoTime(row.created_at), updated: muranoTime(row.updated_at) };
 }
 

@@ -18,43 +18,74 @@ export function pageOf(
   categories: ReadonlyMap<string, readonly string[]>,
 ): { readonly rows: readonly PackageRow[]; readonly nextMarker: string | undefined } {
   const limit = readLimit(textOf(query['limit']));
-  const order = orders[(textOf(query['order_by']) ?? 'fqn').split(',')[0] ?? ''] ?? orders['fqn'];
-  const direction = textOf(query['sort_dir']) === 'desc' ? -1 : 1;
+  const order = orders[(textOf(query['order_by']) ?? 'name').split(',')[0] ?? ''] ?? orders['name'];
+  const direction = readDirection(textOf(query['sort_dir']));
   const fitting = rows
-    .filter((row) => fits(row, query, categories.get(row.id) ?? []))
-    .map((row, place) => ({ row, place, key: order?.(row) ?? '' }))
-    .toSorted((a, b) => (a.key < b.key ? -direction : a.key > b.key ? direction : a.place - b.place))
+    .filter((row) => fits(row, query))
+    .map((row) => ({ row, categories: categories.get(row.id) ?? [] }))
+    .filter((found) => isOneOf(query['category'], found.categories))
+    .map((found, place) => ({ row: found.row, rank: rankOf(found, query), key: order?.(found.row) ?? '', place }))
+    .filter(({ rank }) => rank !== undefined)
+    .toSorted((a, b) => (a.rank ?? 0) - (b.rank ?? 0) || direction * compare(a.key, b.key) || a.place - b.place)
     .map(({ row }) => row);
-  const marker = textOf(query['marker']);
-  const from = marker === undefined ? 0 : fitting.findIndex((row) => row.id === marker) + 1;
+  const from = placeAfter(fitting, textOf(query['marker']));
   const shown = fitting.slice(from, from + limit);
   const hasMore = from + limit < fitting.length;
   return { rows: shown, nextMarker: hasMore ? shown.at(-1)?.id : undefined };
 }
 
-function readLimit(text: string | undefined): number {
+/** @throws Refusal invalid_request. */
+export function readLimit(text: string | undefined): number {
   if (text === undefined) return pageDefault;
   if (!/^\d{1,9}$/.test(text) || Number(text) < 1)
     throw new Refusal('invalid_request', 'limit is a whole number of 1 or more');
   return Math.min(pageMax, Number(text));
 }
 
-function fits(row: PackageRow, query: PackageQuery, categories: readonly string[]): boolean {
-  const search = textOf(query['search'])?.toLowerCase();
+/** 1 for ascending. @throws Refusal invalid_request. */
+export function readDirection(text: string | undefined): 1 | -1 {
+  if (text !== undefined && !['asc', 'desc'].includes(text))
+    throw new Refusal('invalid_request', `sort_dir is asc or desc, not ${text}`);
+  return text === 'desc' ? -1 : 1;
+}
+
+/** Where the page after the row that a marker names begins. @throws Refusal not_found. */
+export function placeAfter(rows: readonly { readonly id: string }[], marker: string | undefined): number {
+  if (marker === undefined) return 0;
+  const place = rows.findIndex(({ id }) => id === marker);
+  if (place < 0) throw new Refusal('not_found', `the marker ${marker} is none of the list`);
+  return place + 1;
+}
+
+export function compare(a: string | number, b: string | number): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** How early the field stands in which one of the words that are searched for is found; undefined where none is. */
+function rankOf(
+  { row, categories }: { readonly row: PackageRow; readonly categories: readonly string[] },
+  query: PackageQuery,
+): number | undefined {
+  const search = textOf(query['search']);
+  if (search === undefined) return 0;
+  const words = search.toLowerCase().split(/[;,]/);
+  const fields = [row.name, row.full_name, row.description, categories.join('\n'), row.tags, row.classes, row.author];
+  const rank = fields.findIndex((field) => words.some((word) => field.toLowerCase().includes(word)));
+  return rank < 0 ? undefined : rank;
+}
+
+function fits(row: PackageRow, query: PackageQuery): boolean {
   const tags = JSON.parse(row.tags) as readonly string[];
   const classes = JSON.parse(row.classes) as readonly string[];
-  const words = `${row.full_name} ${row.name} ${row.description} ${row.author} ${row.tags} ${categories.join(' ')}`;
   return (
     (row.is_enabled === 1 || isTrue(query['include_disabled'])) &&
     isOneOf(query['id'], [row.id]) &&
-    isOneOf(query['category'], categories) &&
     isOneOf(query['tag'], tags) &&
     isOneOf(query['fqn'], [row.full_name]) &&
     isOneOf(query['version'], [row.version]) &&
     isOneOf(query['name'], [row.name]) &&
-    isOneOf(query['type'], [row.type]) &&
-    isOneOf(query['class_name'], [row.full_name, ...classes]) &&
-    (search === undefined || search.split(/\s+/).every((word) => words.toLowerCase().includes(word)))
+    isOneOf(query['type'], [row.type, row.type.toLowerCase()]) &&
+    isOneOf(query['class_name'], [row.full_name, ...classes])
   );
 }
 

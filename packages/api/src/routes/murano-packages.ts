@@ -57,8 +57,8 @@ export function muranoPackageRoutes(app: FastifyInstance, services: ApiServices,
       { config, schema: { summary: `The file that the manifest names as ${key}`, tags, params: params('p') } },
       async (request, reply) => {
         const body = await fileOf(await catalog.archive(request.params.p), key, names);
-        if (body === undefined) throw new Refusal('not_found', `the package ${request.params.p} has no ${part}`);
-        return reply.type(type).send(Buffer.from(body));
+        // Murano answers with nothing for a part that the package lacks.
+        return reply.type(type).send(Buffer.from(body ?? []));
       },
     );
   }

@@ -2,7 +2,8 @@ import fastifySwagger from '@fastify/swagger';
 import fastify from 'fastify';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { hexId } from '@torcello/platform';
-import { guard } from '../access/guard.js';
+import { guard, principalOf } from '../access/guard.js';
+import { onBehalfOf } from '../access/requester.js';
 import { Refusal, refusals } from '../errors.js';
 import type { RefusalCode } from '../errors.js';
 import { apiLimits } from '../limits.js';
@@ -18,7 +19,7 @@ import { forgetUnanswered, rememberAnswers } from './idempotency.js';
 import { joinRoutes } from './join.js';
 import { machineRoutes } from './machines.js';
 import { mailboxRoutes } from './mailboxes.js';
-import { metaRoutes } from './meta.js';
+import { metaRoutes, versions } from './meta.js';
 import { muranoMachineRoutes } from './murano-machines.js';
 import { muranoRoutes } from './murano.js';
 import { packageRoutes } from './packages.js';
@@ -41,6 +42,9 @@ declare module 'fastify' {
   }
 }
 
+/** Below these Murano's client asks, also for what is no address: with a name that has a slash in it, say. */
+const muranoAddress = /^\/v1\/(environments|deployments|catalog|templates|actions|schemas|stats)(\/|$)/;
+
 const connectionTimeouts = { connectionTimeout: 0, requestTimeout: 30_000, keepAliveTimeout: 5_000 } as const;
 
 /** The HTTP server with all routes; it does not listen yet. */
@@ -61,16 +65,17 @@ export async function createServer(services: ApiServices): Promise<FastifyInstan
     reply.header('x-openstack-request-id', request.id);
     await authorize(services, request);
   });
+  app.addHook('preHandler', (request, _reply, done) => onBehalfOf(principalOf(request), done));
   await forgetUnanswered(services);
   rememberAnswers(app, services);
   carryOutWhole(app, services);
   app.setErrorHandler<FastifyError>((error, request, reply) => answerError(services, error, { request, reply }));
-  app.setNotFoundHandler((request, reply) =>
-    answerError(services, new Refusal('not_found', `no address ${request.method} ${pathOf(request)}`), {
-      request,
-      reply,
-    }),
-  );
+  app.setNotFoundHandler((request, reply) => {
+    // As Murano: a version that is not there is answered with those that are.
+    if (/^\/v(?!1(\/|$))\d[^/]*(\/|$)/.test(pathOf(request))) return reply.code(300).send(versions(services));
+    const refusal = new Refusal('not_found', `no address ${request.method} ${pathOf(request)}`);
+    return answerError(services, refusal, { request, reply });
+  });
   await app.register((routes) => Promise.resolve(registerAll(routes, services)));
   return app;
 }
@@ -160,7 +165,7 @@ function answerError(
   if (status === 500)
     services.context.logger.error('a request failed', { request: request.id, path: pathOf(request), error });
   if (status === 503) reply.header('retry-after', '5');
-  if (request.routeOptions.config.isMurano === true) {
+  if (request.routeOptions.config.isMurano === true || (request.is404 && muranoAddress.test(pathOf(request)))) {
     const message = refusal.cure === undefined ? refusal.message : `${refusal.message} (${refusal.cure})`;
     return reply.code(status).send({ error: { message, code: refusal.code, title } });
   }

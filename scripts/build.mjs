@@ -1,5 +1,5 @@
 /**
- * Builds what runs: the packages below the command line, and the agent as one file. Does nothing when no source is
+ * Builds what runs: the packages below the command line, and agent and broker as one file each. Does nothing when no source is
  * newer than the last build. Needs the dependencies to be installed, and nothing else.
  */
 import { spawnSync } from 'node:child_process';
@@ -15,7 +15,7 @@ const made = [
   'cli/dist/src/main.js',
   'api/dist/src',
   'conductor/dist/src',
-  'broker/dist/src',
+  'broker/dist/torcello-broker.mjs',
   'agent/dist/torcello-agent.mjs',
 ];
 const skipped = new Set(['node_modules', 'dist']);
@@ -24,7 +24,10 @@ const skipped = new Set(['node_modules', 'dist']);
 export function build() {
   if (isUpToDate()) return true;
   const startedAt = new Date();
-  const isBuilt = run('node_modules/typescript/bin/tsc', ['-b', 'packages/cli']) && run('scripts/bundle-agent.mjs', []);
+  const isBuilt =
+    run('node_modules/typescript/bin/tsc', ['-b', 'packages/cli']) &&
+    run('scripts/bundle-agent.mjs', []) &&
+    run('scripts/bundle-broker.mjs', []);
   if (isBuilt) {
     mkdirSync(path.dirname(stamp), { recursive: true });
     writeFileSync(stamp, `${startedAt.toISOString()}\n`);

@@ -44,6 +44,11 @@ export interface BrokerOptions {
   readonly store: MessageStore;
   /** Users that shall be there, made with all rights in the virtual host `/`. Default none. */
   readonly users?: readonly FirstUser[];
+  /**
+   * Do not wait at the start until their passwords are hashed, which is slow by intent; a login as one of them waits
+   * instead. Default false.
+   */
+  readonly usersInBackground?: boolean;
   /** Deprecated features that are permitted. Default none: what a current RabbitMQ cluster refuses is refused. */
   readonly permits?: readonly Permit[];
   /** Limits that differ from `defaultLimits`. */
@@ -141,6 +146,7 @@ class RunningBroker implements Broker, BrokerCore, Admission {
   #queueNumberLast = 0;
   #waitingForRoom: { readonly timer: Timer; readonly goOn: () => void } | undefined;
   #onNoRoom: (() => void) | undefined;
+  #making: Promise<unknown> = Promise.resolve();
   #stopping: Promise<void> | undefined;
   #onEmpty: (() => void) | undefined;
 
@@ -197,7 +203,9 @@ class RunningBroker implements Broker, BrokerCore, Admission {
     this.#queueNumberLast = recovered.queueNumberLast;
     if (recovered.queues > 0) this.logger.info('queues were recovered', { ...recovered });
     if (!this.vhosts.has(defaultVhost)) this.#addVhost(defaultVhost);
-    for (const user of options.users ?? []) await this.#addFirstUser(user);
+    const making = (options.users ?? []).map((user) => this.users.hold(user.name, this.#addFirstUser(user)));
+    if (options.usersInBackground === true) this.#making = Promise.allSettled(making);
+    else await Promise.all(making);
     await this.log.flushed();
     await this.#alarms.start();
     if (this.blockedReason === undefined) this.#takeReserve();
@@ -298,6 +306,7 @@ class RunningBroker implements Broker, BrokerCore, Admission {
   }
 
   async #stop(): Promise<void> {
+    await this.#making;
     this.#alarms.stop();
     const closing = [...this.#servers.keys()].map((server) => new Promise((resolve) => server.close(resolve)));
     const empty = new Promise<void>((resolve) => {

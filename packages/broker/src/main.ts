@@ -189,6 +189,7 @@ async function serve(options: MainOptions, folder: DataFolder): Promise<void> {
   const broker = await startBroker({
     store: openStore(folder, diskReserve),
     users: [firstUser(folder)],
+    usersInBackground: true,
     permits: options.permits,
     limits: options.limits,
     diskFreeBytes: () => folder.freeBytes(),

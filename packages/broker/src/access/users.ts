@@ -42,6 +42,7 @@ export class Users {
   readonly #log: CommitLog;
   readonly #random: Random;
   readonly #passwords: PasswordCheck;
+  readonly #held = new Map<string, Promise<void>>();
   #version = 0;
 
   constructor(log: CommitLog, random: Random) {
@@ -67,10 +68,22 @@ export class Users {
 
   /** The user whose password this is. A wrong name costs as little as it can; a wrong password is not told apart. */
   async login(name: string, password: string): Promise<User | undefined> {
+    const held = this.#held.get(name);
+    if (held !== undefined) await held;
     const user = this.#users.get(name);
     if (user === undefined || user.passwordHash === '') return undefined;
     const isRight = await this.#passwords.matches(password, user.passwordHash);
     return isRight ? this.#users.get(name) : undefined;
+  }
+
+  /** Lets logins with a name wait until its user is made; `made` itself began before and does not. */
+  async hold(name: string, made: Promise<void>): Promise<void> {
+    this.#held.set(name, made);
+    try {
+      await made;
+    } finally {
+      this.#held.delete(name);
+    }
   }
 
   /** Makes or changes a user; rights of one that exists stay. `password` undefined makes one that cannot log in. */

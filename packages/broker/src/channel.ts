@@ -17,6 +17,7 @@ import type { ChannelConnection, ChannelScope, MethodPlace } from './channel-sco
 import { forgetTransaction } from './channel-transactions.js';
 import { Confirms } from './confirms.js';
 import { deliveryProperties } from './delivery-properties.js';
+import { DurableAnswers } from './durable-answers.js';
 import { handToQueues, routePublish } from './publishing.js';
 import type { Message } from './queue/message.js';
 import type { QueueEntry } from './queue/ready-list.js';
@@ -50,16 +51,18 @@ export class Channel implements ConsumerChannel, ChannelScope {
   /** Where direct replies to this channel go, and the consumer's tag. */
   directReply: { readonly name: string; readonly tag: string } | undefined;
   #state: 'open' | 'closing' | 'closed' = 'open';
-  #waitsForDisk = false;
+  #isFailing = false;
   #isSettling = false;
   #turn = 0;
   #timeoutCheck: Timer | undefined;
   readonly #backlog: ChannelFrame[] = [];
+  readonly #answers: DurableAnswers;
   readonly #assembler: ContentAssembler;
 
   constructor(number: number, connection: ChannelConnection) {
     this.number = number;
     this.connection = connection;
+    this.#answers = new DurableAnswers(connection.core.log);
     const { messageSizeBytesMax } = connection.core.limits;
     this.#assembler = new ContentAssembler({ messageSizeBytesMax, keepTypes: true });
   }
@@ -107,24 +110,38 @@ export class Channel implements ConsumerChannel, ChannelScope {
 
   /** Handles the channel's next frame, or keeps it while an answer waits for the disk. */
   receive(frame: ChannelFrame): void {
-    if (!this.#waitsForDisk) return this.#handle(frame);
+    if (this.#backlog.length === 0 && this.#mayHandle(frame)) return this.#handle(frame);
     this.#backlog.push(frame);
     if (this.#backlog.length >= this.connection.core.limits.channelBacklogFramesMax) this.connection.backlogIsFull();
   }
 
+  /** Declarations that come one behind the other go into one commit; everything else waits for those before it. */
+  #mayHandle(frame: ChannelFrame): boolean {
+    if (this.#answers.length === 0) return true;
+    if (this.#isFailing || frame.type !== 'method') return false;
+    const { name } = frame.method;
+    const isDeclaration = name.startsWith('queue.') || name.startsWith('exchange.');
+    return isDeclaration && this.#answers.length < this.connection.core.limits.channelBacklogFramesMax;
+  }
+
+  /** Behind the answers that wait for the disk. */
   send(method: OutgoingMethod): void {
+    if (this.#state !== 'open') return;
+    if (this.#answers.length === 0) this.connection.send(this.number, method);
+    else this.#answers.afterOthers(() => this.#say(method));
+  }
+
+  #say(method: OutgoingMethod): void {
     if (this.#state === 'open') this.connection.send(this.number, method);
   }
 
   sendDurably(method: OutgoingMethod): void {
     const { log } = this.connection.core;
     if (log.isSettled) return this.send(method);
-    this.#waitsForDisk = true;
-    log.whenDurable(log.ticketOfLast, () => {
-      this.#waitsForDisk = false;
-      this.send(method);
-      this.#resume();
-    });
+    this.#answers.whenDurable(
+      () => this.#say(method),
+      () => this.#resume(),
+    );
   }
 
   deliver(consumer: ChannelConsumer, entry: QueueEntry): void {
@@ -176,8 +193,8 @@ export class Channel implements ConsumerChannel, ChannelScope {
     if (this.#state !== 'open' || this.confirms === undefined) return;
     const { waiting } = this.confirms;
     this.confirms.drain(this.connection.core.log, (deliveryTag, multiple, isRefused) => {
-      if (isRefused) this.send({ name: 'basic.nack', deliveryTag, multiple, requeue: false });
-      else this.send({ name: 'basic.ack', deliveryTag, multiple });
+      if (isRefused) this.#say({ name: 'basic.nack', deliveryTag, multiple, requeue: false });
+      else this.#say({ name: 'basic.ack', deliveryTag, multiple });
     });
     this.connection.core.counters.confirmed += waiting - this.confirms.waiting;
   }
@@ -192,13 +209,13 @@ export class Channel implements ConsumerChannel, ChannelScope {
   /** Ends the channel without a word: consumers go, deliveries return to their queues. */
   release(): void {
     this.#state = 'closed';
+    this.#backlog.length = 0;
     this.#letGo();
   }
 
   #letGo(): void {
     this.#timeoutCheck?.cancel();
     this.#timeoutCheck = undefined;
-    this.#backlog.length = 0;
     if (this.directReply !== undefined) this.connection.core.directReplies.close(this.directReply.name);
     this.directReply = undefined;
     const consumers = [...this.consumers.values()];
@@ -209,9 +226,10 @@ export class Channel implements ConsumerChannel, ChannelScope {
   }
 
   #resume(): void {
-    for (let frame = this.#backlog.shift(); frame !== undefined; frame = this.#backlog.shift()) {
+    for (let [frame] = this.#backlog; frame !== undefined; [frame] = this.#backlog) {
+      if (!this.#mayHandle(frame)) return;
+      this.#backlog.shift();
       this.#handle(frame);
-      if (this.#waitsForDisk) return;
     }
     this.connection.resumed();
   }
@@ -304,6 +322,13 @@ export class Channel implements ConsumerChannel, ChannelScope {
   #fail(error: unknown, place: MethodPlace): void {
     const refusal = asRefusal(error);
     if (refusal === undefined) throw error;
+    if (this.#answers.length === 0) return this.#refuse(refusal, place);
+    this.#isFailing = true;
+    this.#answers.afterOthers(() => this.#refuse(refusal, place));
+  }
+
+  #refuse(refusal: AmqpError, place: MethodPlace): void {
+    if (this.#state !== 'open') return;
     if (refusal.radius === 'connection') return this.connection.fail(refusal, place);
     this.tellConfirms();
     this.#state = 'closing';

@@ -3,8 +3,8 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Duplex } from 'node:stream';
 import { test } from 'node:test';
-import { FrameReader, FrameWriter } from '@torcello/amqp091';
-import type { MethodName, OutgoingMethod } from '@torcello/amqp091';
+import { decodeLimits, FrameReader, FrameWriter } from '@torcello/amqp091';
+import type { FieldTable, MethodName, OutgoingMethod } from '@torcello/amqp091';
 import { silentLogger } from '@torcello/platform';
 import { seededRandom, SimulatedClock } from '@torcello/platform/testing';
 import { temporaryFolder } from '@torcello/test-support';
@@ -320,6 +320,33 @@ for (const over of around) {
     assert.equal(broker.connectionCount, over > 0 ? 1 : 0);
     client.destroy();
   });
+}
+
+function nested(depth: number): FieldTable {
+  return depth === 1 ? {} : { t: nested(depth - 1) };
+}
+
+/** Bytes of a name of one letter, and of the kind and length of a text. */
+const textEntryBytes = 7;
+/** Tables of exactly the depth, number of values or size that the decoder's limits name. */
+const tables: readonly [limit: keyof typeof decodeLimits, make: (amount: number) => FieldTable][] = [
+  ['tableDepthMax', nested],
+  ['tableEntriesMax', (count) => Object.fromEntries(Array.from({ length: count }, (_, number) => [`${number}`, true]))],
+  ['tableBytesMax', (bytes) => ({ a: 'x'.repeat(bytes - textEntryBytes) })],
+];
+
+for (const [limit, make] of tables) {
+  for (const over of around) {
+    test(`${limit} ${over}: a table of a client is ${over > 0 ? 'a syntax error' : 'read'}`, async (t) => {
+      const { broker } = await testBroker(t);
+      const client = await new RawClient(broker).open();
+      await client.channel();
+      const args = make(decodeLimits[limit] + over);
+      client.send(1, { name: 'queue.declare', queue: 'q', durable: true, arguments: args });
+      if (over > 0) assert.equal((await client.method('connection.close')).replyCode, 502);
+      else await client.method('queue.declare-ok');
+    });
+  }
 }
 
 /** Requests of exactly the size, or number, that a limit of the management interface names. */

@@ -44,11 +44,9 @@ export function encodeNotification(
   options: { readonly uniqueId: string; readonly format: NotificationFormat },
 ): Uint8Array {
   const encode = options.format === 'v1' ? encodeBare : encodeEnvelope;
-  return encode({
-    ...notificationPayload(notification),
-    _unique_id: options.uniqueId,
-    ...encodeContext(notification.context),
-  });
+  const payload = notificationPayload(notification) as Record<string, unknown>;
+  payload['_unique_id'] = options.uniqueId;
+  return encode(Object.assign(payload, encodeContext(notification.context)));
 }
 
 /** What is told, without its context. */

@@ -1,8 +1,8 @@
 import { hexId } from '@torcello/platform';
 import type { OutgoingMessage, Topology } from '../driver.js';
 import { isMessagingError } from '../errors.js';
-import { traceHeaders } from '../rpc/call-scope.js';
-import type { OperationOptions, Transport } from '../transport/transport.js';
+import { addTrace } from '../rpc/call-scope.js';
+import type { OperationOptions, PublishOptions, Transport } from '../transport/transport.js';
 import { notificationTopology, type Notification, type NotificationFormat, type Priority } from './notification.js';
 
 export interface NotifierOptions extends OperationOptions {
@@ -50,33 +50,48 @@ export function notifier(transport: Transport, options: NotifierOptions): Notifi
 class NotificationSender {
   readonly #transport: Transport;
   readonly #options: NotifierOptions;
-  /** Queues that this notifier has made sure of, so that what it sends waits for its listeners. */
-  readonly #ensured = new Map<string, Promise<void>>();
+  readonly #publishing: PublishOptions;
+  /** Queues that this notifier makes sure of, so that what it sends waits for its listeners; true: it has. */
+  readonly #ensured = new Map<string, Promise<void> | true>();
+  readonly #topologies = new Map<Priority, readonly Topology[]>();
 
   constructor(transport: Transport, options: NotifierOptions) {
     this.#transport = transport;
     this.#options = options;
+    // Listeners drop a double by its unique id.
+    this.#publishing = { ...options, resend: true };
   }
 
   async send(content: Pick<Notification, 'priority' | 'eventType' | 'payload' | 'context'>): Promise<void> {
-    const { publisherId, topics = ['notifications'], exchange } = this.#options;
+    const { publisherId } = this.#options;
     const { random, clock } = this.#transport;
     const timestamp = pythonTimestamp(clock.now());
     const notification: Notification = { ...content, publisherId, timestamp, messageId: random.uuid() };
-    const sends = topics.map((topic) =>
-      this.#sendTo(notificationTopology(topic, content.priority, exchange), notification),
-    );
+    const topologies = this.#topologiesOf(content.priority);
+    const [only, ...others] = topologies;
+    if (only !== undefined && others.length === 0) return this.#sendTo(only, notification);
+    const sends = topologies.map((topology) => this.#sendTo(topology, notification));
     const failed = (await Promise.allSettled(sends)).find((outcome) => outcome.status === 'rejected');
     if (failed?.status === 'rejected') throw failed.reason;
+  }
+
+  #topologiesOf(priority: Priority): readonly Topology[] {
+    const { topics = ['notifications'], exchange } = this.#options;
+    const known = this.#topologies.get(priority);
+    const topologies = known ?? topics.map((topic) => notificationTopology(topic, priority, exchange));
+    if (known === undefined) this.#topologies.set(priority, topologies);
+    return topologies;
   }
 
   async #sendTo(topology: Topology, notification: Notification): Promise<void> {
     const { format = 'v2' } = this.#options;
     const uniqueId = hexId(this.#transport.random);
     const wired = this.#transport.wire.notification(notification, { uniqueId, format });
-    const headers = { ...wired.headers, ...traceHeaders(this.#transport.random) };
+    const headers: Record<string, unknown> = { ...wired.headers };
+    addTrace(headers, this.#transport.random);
     const message: OutgoingMessage = { ...wired, headers, ifNobody: 'fail' };
-    await this.#ensure(topology);
+    const ensured = this.#ensure(topology);
+    if (ensured !== true) await ensured;
     try {
       await this.#publish(topology, message);
     } catch (error) {
@@ -88,17 +103,21 @@ class NotificationSender {
     }
   }
 
-  async #publish(topology: Topology, message: OutgoingMessage): Promise<void> {
-    // Listeners drop a double by its unique id.
-    const options = { ...this.#options, resend: true };
-    for (const destination of topology.reachedBy) await this.#transport.publish(destination, message, options);
+  #publish({ source, reachedBy }: Topology, message: OutgoingMessage): Promise<void> {
+    const [destination = { exchange: '', routingKey: source.queue }] = reachedBy;
+    return this.#transport.publish(destination, message, this.#publishing);
   }
 
-  #ensure(topology: Topology): Promise<void> {
+  #ensure(topology: Topology): Promise<void> | true {
     const { queue } = topology.source;
-    const ensured = this.#ensured.get(queue) ?? this.#transport.ensure(topology, this.#options);
+    const known = this.#ensured.get(queue);
+    if (known !== undefined) return known;
+    const ensured = this.#transport.ensure(topology, this.#options);
     this.#ensured.set(queue, ensured);
-    ensured.catch(() => this.#ensured.delete(queue));
+    ensured.then(
+      () => this.#ensured.set(queue, true),
+      () => this.#ensured.delete(queue),
+    );
     return ensured;
   }
 }

@@ -65,10 +65,18 @@ export class ReplySender {
   }
 
   #publish(to: ReplyAddress, reply: Partial<Reply>): Promise<void> {
-    const blank = { messageId: to.messageId, result: null, failure: undefined, isEnding: true, isAccepted: false };
-    // Every attempt carries an id of its own, as oslo's servers do it.
-    const uniqueId = hexId(this.#transport.random);
-    const wired = this.#transport.wire.reply({ ...blank, ...reply, uniqueId, monitorMs: to.monitorMs });
+    const wired = this.#transport.wire.reply({
+      messageId: to.messageId,
+      result: reply.result ?? null,
+      failure: reply.failure,
+      isEnding: reply.isEnding ?? true,
+      isAccepted: reply.isAccepted ?? false,
+      progressAt: reply.progressAt,
+      steerAt: reply.steerAt,
+      // Every attempt carries an id of its own, as oslo's servers do it.
+      uniqueId: hexId(this.#transport.random),
+      monitorMs: to.monitorMs,
+    });
     const message: OutgoingMessage = { ...wired, ifNobody: 'fail' };
     // The caller's table of waiting calls drops a second copy.
     return this.#transport.publish({ exchange: '', routingKey: to.queue }, message, { resend: true });

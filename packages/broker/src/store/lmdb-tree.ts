@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import type { Database, RootDatabase } from 'lmdb';
+import type { Database, Key, RootDatabase } from 'lmdb';
 import { StoreDamage, StoreFull } from './message-store.js';
 import { sealedText, unsealed } from './sealed-value.js';
 import type { MessagePlace, StoreOperation } from './message-store.js';
@@ -21,7 +21,7 @@ const roomBytesMin = 1024 * 1024;
  */
 export class LmdbTree {
   readonly #root: RootDatabase<Buffer, Buffer>;
-  readonly #messages: Database<Buffer, Buffer>;
+  readonly #messages: Database<Buffer, PlaceKey>;
   readonly #entities: Database<Buffer, string>;
   readonly #freeBytes: () => number;
 
@@ -40,12 +40,8 @@ export class LmdbTree {
       maxDbs: 4,
       cache: false,
     });
-    this.#messages = this.#root.openDB<Buffer, Buffer>({
-      name: 'messages',
-      encoding: 'binary',
-      keyEncoding: 'binary',
-      cache: false,
-    });
+    const shape = { encoder: valuesInPlace, keyEncoder: placeKeys };
+    this.#messages = this.#root.openDB<Buffer, PlaceKey>({ name: 'messages', cache: false, ...shape });
     this.#entities = this.#root.openDB<Buffer, string>({ name: 'entities', encoding: 'binary', cache: false });
   }
 
@@ -98,7 +94,7 @@ export class LmdbTree {
   /** As `MessageStore.read`. */
   read(place: MessagePlace): Buffer | undefined {
     const value = this.#messages.get(keyOf(place));
-    return value === undefined ? undefined : unsealed(value, `message ${nameOf(place)}`);
+    return value === undefined ? undefined : unsealed(Buffer.from(value), `message ${nameOf(place)}`);
   }
 
   /** One declaration. @throws StoreDamage. */
@@ -116,9 +112,8 @@ export class LmdbTree {
 
   /** As `MessageStore.messages`. */
   *messages(): Iterable<{ readonly place: MessagePlace; readonly value: Buffer }> {
-    for (const { key, value } of this.#messages.getRange()) {
-      const place = placeOf(key);
-      yield { place, value: unsealed(value, `message ${nameOf(place)}`) };
+    for (const { key: place, value } of this.#messages.getRange({ start: keyOf(firstPlace) })) {
+      yield { place, value: unsealed(value, () => `message ${nameOf(place)}`) };
     }
   }
 
@@ -157,17 +152,44 @@ async function causeOf(error: unknown): Promise<unknown> {
       );
 }
 
-function keyOf(place: MessagePlace): Buffer {
-  const key = Buffer.allocUnsafe(keyBytes);
-  key.writeUInt32BE(place.queue, 0);
-  key.writeUInt32BE(Math.floor(place.position / uint32), 4);
-  key.writeUInt32BE(place.position % uint32, 8);
-  return key;
+/** A place is a key as it is; LMDB's binding has no type for the keys of one's own encoder. */
+type PlaceKey = MessagePlace & Key;
+const keyOf = (place: MessagePlace): PlaceKey => place as PlaceKey;
+
+const firstPlace: MessagePlace = { queue: 0, position: 0 };
+
+/** Keys in the order of queues and positions: three numbers, the highest byte first. */
+const placeKeys = {
+  writeKey(place: MessagePlace, target: Uint8Array, start: number): number {
+    writeUint32(target, start, place.queue);
+    writeUint32(target, start + 4, Math.floor(place.position / uint32));
+    writeUint32(target, start + 8, place.position % uint32);
+    return start + keyBytes;
+  },
+  readKey(source: Uint8Array, start: number, end: number): MessagePlace {
+    if (end - start !== keyBytes) throw new StoreDamage('message index', `a key has ${end - start} bytes`);
+    const position = readUint32(source, start + 4) * uint32 + readUint32(source, start + 8);
+    return { queue: readUint32(source, start), position };
+  },
+};
+
+/** Values are read where LMDB's binding has put them, which it uses again for the next one. */
+const valuesInPlace = {
+  encode: (value: Buffer): Buffer => value,
+  decode: (bytes: Buffer, length: number): Buffer => bytes.subarray(0, length),
+};
+
+function writeUint32(target: Uint8Array, at: number, value: number): void {
+  target[at] = value >>> 24;
+  target[at + 1] = value >>> 16;
+  target[at + 2] = value >>> 8;
+  target[at + 3] = value;
 }
 
-function placeOf(key: Buffer): MessagePlace {
-  if (key.length !== keyBytes) throw new StoreDamage('message index', `a key has ${key.length} bytes`);
-  return { queue: key.readUInt32BE(0), position: key.readUInt32BE(4) * uint32 + key.readUInt32BE(8) };
+function readUint32(source: Uint8Array, at: number): number {
+  const high = ((source[at] ?? 0) << 8) | (source[at + 1] ?? 0);
+  const low = ((source[at + 2] ?? 0) << 8) | (source[at + 3] ?? 0);
+  return high * 2 ** 16 + low;
 }
 
 function nameOf(place: MessagePlace): string {

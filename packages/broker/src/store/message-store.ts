@@ -32,7 +32,10 @@ export interface MessageStore {
   read(place: MessagePlace): Buffer | undefined;
   /** Every committed declaration, in the order of keys. @throws StoreDamage. */
   entities(): Iterable<{ readonly key: string; readonly value: string }>;
-  /** Every committed message, without its checksum, by queue and position. @throws StoreDamage. */
+  /**
+   * Every committed message, without its checksum, by queue and position. A value holds until the next one is asked for.
+   * @throws StoreDamage.
+   */
   messages(): Iterable<{ readonly place: MessagePlace; readonly value: Buffer }>;
   /** Waits for a running commit and lets go of the files. Safe to call twice. */
   close(): Promise<void>;

@@ -18,10 +18,17 @@ export function sealedText(text: string): Buffer {
 }
 
 /** What is behind the checksum. @throws StoreDamage when it does not hold; `what` names the value in the report. */
-export function unsealed(value: Uint8Array, what: string): Buffer {
-  const bytes = Buffer.isBuffer(value) ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-  if (bytes.length < checksumBytes) throw new StoreDamage(what, `it has ${bytes.length} bytes`);
-  const rest = bytes.subarray(checksumBytes);
-  if (crc32(rest) !== bytes.readUInt32LE(0)) throw new StoreDamage(what, 'its checksum does not hold');
+export function unsealed(value: Uint8Array, what: string | (() => string)): Buffer {
+  const damage = (why: string): StoreDamage => new StoreDamage(typeof what === 'string' ? what : what(), why);
+  const { buffer, byteOffset, length } = value;
+  if (length < checksumBytes) throw damage(`it has ${length} bytes`);
+  const rest = Buffer.from(buffer, byteOffset + checksumBytes, length - checksumBytes);
+  if (crc32(rest) !== checksumIn(value)) throw damage('its checksum does not hold');
   return rest;
+}
+
+function checksumIn(value: Uint8Array): number {
+  const low = ((value[1] ?? 0) << 8) | (value[0] ?? 0);
+  const high = ((value[3] ?? 0) << 8) | (value[2] ?? 0);
+  return high * 2 ** 16 + low;
 }

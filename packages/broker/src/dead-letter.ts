@@ -21,17 +21,20 @@ const deathsKeptMax = 16;
  */
 export function propertiesAfterDeath(properties: BasicProperties, death: Death): BasicProperties {
   const { expiration, headers = {}, ...rest } = properties;
-  const deaths = deathsOf(headers);
+  const deaths = grouped(deathsOf(headers));
   const same = deaths.find((table) => isDeath(table, death.queue, death.reason));
-  const newest: FieldTable = {
-    count: typed('l', Number(untyped(same?.['count']) ?? 0) + 1),
-    reason: death.reason,
-    queue: death.queue,
-    time: typed('T', Math.floor(death.atMs / 1000)),
-    exchange: death.exchange,
-    'routing-keys': death.routingKeys,
-    ...(expiration === undefined ? {} : { 'original-expiration': expiration }),
-  };
+  const newest: FieldTable =
+    same === undefined
+      ? {
+          count: typed('l', 1),
+          reason: death.reason,
+          queue: death.queue,
+          time: typed('T', Math.floor(death.atMs / 1000)),
+          exchange: death.exchange,
+          'routing-keys': death.routingKeys,
+          ...(expiration === undefined ? {} : { 'original-expiration': expiration }),
+        }
+      : { ...same, count: typed('l', countOf(same) + 1) };
   return {
     ...rest,
     headers: {
@@ -44,13 +47,15 @@ export function propertiesAfterDeath(properties: BasicProperties, death: Death):
 }
 
 /**
- * Whether a message has come back to a queue it died in, round a circle in which nobody ever rejected it. RabbitMQ drops
- * such a message, as nothing would ever end its travels.
+ * Whether a message has come back to a queue it died in, and nobody rejected it since. RabbitMQ drops such a message, as
+ * nothing would ever end its travels.
  */
 export function isDeathCycle(headers: FieldTable | undefined, queue: string): boolean {
-  const deaths = deathsOf(headers ?? {});
-  const isHere = deaths.some((table) => untyped(table['queue']) === queue);
-  return isHere && !deaths.some((table) => untyped(table['reason']) === 'rejected');
+  for (const table of deathsOf(headers ?? {})) {
+    if (untyped(table['reason']) === 'rejected') return false;
+    if (untyped(table['queue']) === queue) return true;
+  }
+  return false;
 }
 
 function ends(which: 'first' | 'last', death: Death): FieldTable {
@@ -59,6 +64,23 @@ function ends(which: 'first' | 'last', death: Death): FieldTable {
     [`x-${which}-death-queue`]: death.queue,
     [`x-${which}-death-exchange`]: death.exchange,
   };
+}
+
+/** One entry for each queue and reason, also where a sender wrote several. Entries without a count count as 1 each. */
+function grouped(deaths: readonly FieldTable[]): FieldTable[] {
+  const groups = new Map<string, FieldTable>();
+  for (const table of deaths) {
+    const key = JSON.stringify([untyped(table['queue']), untyped(table['reason'])]);
+    const first = groups.get(key);
+    if (first === undefined) groups.set(key, { ...table, count: typed('l', countOf(table)) });
+    else if (table['count'] === undefined) groups.set(key, { ...first, count: typed('l', countOf(first) + 1) });
+  }
+  return [...groups.values()];
+}
+
+function countOf(table: FieldTable): number {
+  const count = Number(untyped(table['count']) ?? 1);
+  return Number.isSafeInteger(count) ? count : 1;
 }
 
 function deathsOf(headers: FieldTable): FieldTable[] {

@@ -49,14 +49,16 @@ const regexRows: readonly [regex: string, pattern: NamePattern | undefined][] = 
   ['^web-1\\..*$', ['web-1.*']],
   ['^web-1\\..*', ['web-1.*']],
   ['^a\\*$', undefined],
-  ['agents', undefined],
-  ['^(a|b)$', undefined],
+  ['agents', ['*agents*']],
+  ['agents$', ['*agents']],
+  ['^(a|b)$', ['a', 'b']],
   ['^a.b$', undefined],
   ['^a+$', undefined],
   ['^a\\d$', undefined],
   ['^[a-z]*$', undefined],
   ['(a+)+$', undefined],
-  ['^', undefined],
+  ['^', ['*']],
+  ['^{username}', undefined],
 ];
 
 for (const [regex, pattern] of regexRows) {
@@ -66,7 +68,7 @@ for (const [regex, pattern] of regexRows) {
 }
 
 test('a pattern is shown as an expression that is read as the same pattern', () => {
-  for (const pattern of [[], ['*'], ['agents'], ['web.1.*'], ['a-b.c']]) {
+  for (const pattern of [[], ['*'], ['agents'], ['web.1.*'], ['a-b.c'], ['a', 'b*'], ['*a']]) {
     assert.deepEqual(patternFromRegex(patternToRegex(pattern)), pattern);
   }
 });

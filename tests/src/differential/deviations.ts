@@ -15,6 +15,14 @@ export const deviations: {
   headersLeftOut: ['x-last-death-'],
   list: [
     {
+      scenarios: 'dead letter: a chain of five queues',
+      why: 'The deaths of a message (`x-death`) are listed newest first, and what was rejected since counts when a circle is looked for, as on RabbitMQ since 3.13. RabbitMQ 3.10 turns the earlier deaths round with each new one.',
+    },
+    {
+      scenarios: 'dead letter: a rejection opens the circle again',
+      why: 'The deaths of a message (`x-death`) are listed newest first, and what was rejected since counts when a circle is looked for, as on RabbitMQ since 3.13. RabbitMQ 3.10 turns the earlier deaths round with each new one.',
+    },
+    {
       scenarios: 'unknown exchange type*',
       why: 'An exchange type that nobody knows is refused with 406, and the channel ends, as on RabbitMQ 4.3. RabbitMQ 3.10 ends the connection with 503.',
     },

@@ -38,19 +38,12 @@ function matchesGlob(glob: string, name: string): boolean {
 const metacharacters = new Set('\\^$.|?*+()[]{}');
 
 /**
- * Reads the few shapes of RabbitMQ's regular expressions that name a set of names plainly: `.*`, `^$` (and the empty
- * string), `^literal$`, `^prefix.*` and `^prefix.*$`, where a literal escapes its dots. Undefined for every other one:
- * no expression of a user is ever run.
+ * Reads the shapes of RabbitMQ's regular expressions that name a set of names plainly: `^$` (and the empty string) for
+ * none, else what `globsFromRegex` reads. Undefined for every other one: no expression of a user is ever run.
  */
 export function patternFromRegex(regex: string): NamePattern | undefined {
   if (regex === '' || regex === '^$') return noNames;
-  if (regex === '.*' || regex === '^.*$' || regex === '^.*') return allNames;
-  if (!regex.startsWith('^')) return undefined;
-  const rest = regex.slice(1);
-  const [text, isPrefix] = splitEnd(rest);
-  const literal = unescapeLiteral(text);
-  if (literal === undefined || literal === '' || literal.includes('*')) return undefined;
-  return [isPrefix ? `${literal}*` : literal];
+  return globsFromRegex(regex);
 }
 
 /**
@@ -95,26 +88,4 @@ export function patternToRegex(pattern: NamePattern): string {
 function escapeCharacter(character: string): string {
   if (character === '*') return '.*';
   return metacharacters.has(character) ? `\\${character}` : character;
-}
-
-/** An expression that does not end in `$` matches every continuation, as it does on RabbitMQ. */
-function splitEnd(rest: string): [string, boolean] {
-  if (rest.endsWith('.*$') && !rest.endsWith('\\.*$')) return [rest.slice(0, -3), true];
-  if (rest.endsWith('.*') && !rest.endsWith('\\.*')) return [rest.slice(0, -2), true];
-  if (rest.endsWith('$') && !rest.endsWith('\\$')) return [rest.slice(0, -1), false];
-  return [rest, true];
-}
-
-function unescapeLiteral(text: string): string | undefined {
-  let literal = '';
-  for (let at = 0; at < text.length; at++) {
-    const character = text[at] ?? '';
-    if (character === '\\') {
-      const escaped = text[++at] ?? '';
-      if (!/^[^A-Za-z0-9]$/.test(escaped)) return undefined;
-      literal += escaped;
-    } else if (metacharacters.has(character)) return undefined;
-    else literal += character;
-  }
-  return literal;
 }

@@ -144,7 +144,7 @@ function pattern(body: Readonly<Record<string, unknown>>, right: keyof typeof ev
   if (typeof regex !== 'string') throw new HttpError(400, `${right} is not a string`);
   const names = patternFromRegex(regex);
   if (names !== undefined) return names;
-  const forms = "'.*', '^$', '^name$' and '^prefix.*$', where a backslash stands before each dot";
+  const forms = "literals, '.*', '^', '$' and alternatives, where a backslash stands before each dot";
   throw new HttpError(
     400,
     `${right} '${regex}' is not understood: this broker runs no regular expressions, and reads only ${forms}`,

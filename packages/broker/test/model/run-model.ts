@@ -7,7 +7,7 @@ import { World } from './world.js';
 
 const commandsPerRun = 60;
 
-const shapes: fc.Arbitrary<QueueShape> = fc.record({
+const anyShapes: fc.Arbitrary<QueueShape> = fc.record({
   messageTtlMs: fc.constantFrom(undefined, undefined, 40, 0),
   expiresMs: fc.constantFrom(undefined, undefined, 1_000),
   lengthMax: fc.constantFrom(undefined, undefined, 3, 0),
@@ -17,6 +17,8 @@ const shapes: fc.Arbitrary<QueueShape> = fc.record({
   deliveryLimit: fc.constantFrom(1, 3),
   hasDeadLetters: fc.boolean(),
 });
+/** A quorum queue has no priorities. */
+const shapes = anyShapes.map((shape) => (shape.isQuorum ? { ...shape, priorityMax: 0 } : shape));
 
 /**
  * Runs the queue beside its model until so many commands are done; answers how many that were. A failure throws, with

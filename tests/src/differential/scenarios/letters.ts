@@ -1,3 +1,4 @@
+import { typed } from '@torcello/amqp091';
 import type { FieldTable } from '@torcello/amqp091';
 import { make } from '../scenario.js';
 import type { Scenario, Step } from '../scenario.js';
@@ -12,10 +13,24 @@ const deaths: Readonly<Record<string, { readonly args: FieldTable; readonly step
   maxlen: { args: { 'x-max-length': 1 }, steps: [make.publish('~q', 'second'), make.wait()] },
 };
 
+/** A death that the sender says happened before, as older brokers wrote it: without a count. */
+function earlier(queue: string, reason: string, count?: number): FieldTable {
+  return {
+    queue,
+    reason,
+    exchange: '',
+    'routing-keys': ['k'],
+    ...(count === undefined ? {} : { count: typed('l', count) }),
+  };
+}
+
 const letters: Readonly<Record<string, FieldTable>> = {
   plain: {},
   'with headers': { a: 1, b: ['two'] },
   'with x-death of its own': { 'x-death': 'rubbish' },
+  'with deaths of another queue': { 'x-death': [earlier('~p', 'expired'), earlier('~p', 'expired')] },
+  'with counted deaths': { 'x-death': [earlier('~p', 'expired', 3), earlier('~p', 'expired', 2)] },
+  'with deaths of this queue': { 'x-death': [earlier('~q', 'expired', 7)] },
   'with CC': { CC: ['~cc'] },
   'with BCC': { BCC: ['~cc'] },
 };
@@ -61,7 +76,51 @@ function deadLetterKeys(): Scenario[] {
   );
 }
 
+/** A queue that hands on at once what it gets, to another one. */
+const relay = (name: string, to: string): Step =>
+  make.queue(name, { 'x-message-ttl': 0, 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': to });
+
 const single: readonly Scenario[] = [
+  {
+    name: 'dead letter: a chain of five queues',
+    steps: [
+      make.queue('~5'),
+      ...[4, 3, 2, 1].map((number) => relay(`~${number}`, `~${number + 1}`)),
+      make.publish('~1', 'first'),
+      make.wait(),
+      make.get('~5'),
+    ],
+  },
+  {
+    name: 'dead letter: a rejection opens the circle again',
+    steps: [
+      make.queue('~1', { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': '~2' }),
+      relay('~2', '~3'),
+      relay('~3', '~1'),
+      make.publish('~1', 'first'),
+      make.get('~1', false),
+      make.reject(1, false),
+      make.wait(),
+      make.get('~1', false),
+      make.reject(2, false),
+      make.wait(),
+      make.get('~1'),
+    ],
+  },
+  {
+    name: 'dead letter: a circle with a rejection long ago ends',
+    steps: [
+      make.queue('~0', { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': '~1' }),
+      relay('~1', '~2'),
+      relay('~2', '~1'),
+      make.publish('~0', 'first'),
+      make.get('~0', false),
+      make.reject(1, false),
+      make.wait(),
+      make.count('~1'),
+      make.count('~2'),
+    ],
+  },
   {
     name: 'dead letter to a missing exchange',
     steps: [

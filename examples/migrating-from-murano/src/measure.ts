@@ -1,4 +1,5 @@
 import type { Transport } from '@torcello/messaging';
+import { muranoTtlMs } from './pattern.js';
 import type { Answer, Pattern, Plan } from './pattern.js';
 
 /** What became of one plan. */
@@ -8,11 +9,19 @@ export interface Outcome {
   readonly answers: number;
 }
 
-export const situations = ['all is well', 'receiver not up yet', 'receiver dies', 'sender dies'] as const;
+export const situations = [
+  'all is well',
+  'receiver not up yet',
+  'receiver later than the ttl',
+  'receiver dies',
+  'sender dies',
+] as const;
 export type Situation = (typeof situations)[number];
 
 /** How late a receiver comes that was not up yet. */
 const lateMs = 200;
+/** A ttl that is shorter than that. */
+const shortTtlMs = 50;
 /** So long an agent has to begin. */
 const beginMs = 60_000;
 const plan: Plan = { id: 'plan-1', text: 'install' };
@@ -37,6 +46,8 @@ export async function measure(
   let [begun, answers] = [0, 0];
   let release: () => void = () => undefined;
   const held = new Promise<void>((resolve) => (release = resolve));
+  const isLate = situation === 'receiver not up yet' || situation === 'receiver later than the ttl';
+  const ttlMs = situation === 'receiver later than the ttl' ? shortTtlMs : muranoTtlMs;
   const isCutShort = situation === 'receiver dies' || situation === 'sender dies';
   const onAnswer = (_answer: Answer): void => void (answers += 1);
   const work = async (): Promise<string> => {
@@ -46,12 +57,12 @@ export async function measure(
   };
   try {
     const control = await open();
-    const conductor = await pattern.conductor(control, onAnswer);
+    const conductor = await pattern.conductor(control, onAnswer, ttlMs);
     const machine = await open();
-    if (situation !== 'receiver not up yet') await pattern.agent(machine, work);
+    if (!isLate) await pattern.agent(machine, work);
     // That nobody takes it may be told, or not.
     await conductor.send(plan).catch(() => undefined);
-    if (situation === 'receiver not up yet') {
+    if (isLate) {
       await wait(lateMs);
       await pattern.agent(machine, work);
     }
@@ -62,7 +73,7 @@ export async function measure(
     }
     if (situation === 'sender dies') {
       await control.close();
-      await pattern.conductor(await open(), onAnswer);
+      await pattern.conductor(await open(), onAnswer, ttlMs);
     }
     if (situation !== 'receiver dies') release();
     await until(() => answers > 0, patienceMs);

@@ -1,6 +1,7 @@
 import { pathToFileURL } from 'node:url';
 import { amqp091Driver } from '@torcello/driver-amqp091';
 import { connect, memoryDriver } from '@torcello/messaging';
+import { muranoTtlMs } from './pattern.js';
 import type { Pattern } from './pattern.js';
 
 /** Runs a pattern when its file is the one that was started: one plan there, one answer back. */
@@ -11,7 +12,7 @@ export async function runAlone(module: ImportMeta, pattern: Pattern): Promise<vo
   const [control, machine] = [await connect(url, { drivers }), await connect(url, { drivers })];
   let told: (text: string) => void = () => undefined;
   const answered = new Promise<string>((resolve) => (told = resolve));
-  const conductor = await pattern.conductor(control, ({ text }) => told(text));
+  const conductor = await pattern.conductor(control, ({ text }) => told(text), muranoTtlMs);
   const agent = await pattern.agent(machine, (plan) => Promise.resolve(`done: ${plan.text}`));
   await conductor.send({ id: 'plan-1', text: 'install the web server' });
   process.stdout.write(`${pattern.name}: ${await answered}\n`);

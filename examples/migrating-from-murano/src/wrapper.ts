@@ -1,19 +1,21 @@
 import { mailboxes } from '@torcello/messaging';
-import type { Mailboxes } from '@torcello/messaging';
+import type { Mailboxes, Transport } from '@torcello/messaging';
 import { decode, encode } from './pattern.js';
 import type { Answer, Pattern, Plan } from './pattern.js';
 import { runAlone } from './run-alone.js';
 
 const [plans, answers] = ['machine-1', 'answers'];
 
-/** Murano's own wrapper of 2014: a durable queue for each machine, made before the machine is there, and one for answers. */
+/**
+ * Murano's own wrapper of 2014: a durable queue for each machine, made before the machine is there, and one for answers. Both
+ * have a ttl (`x-expires`): the broker deletes them, with what is in them, when nobody read or declared them for so long.
+ */
 export const wrapper: Pattern = {
   name: 'durable queues',
 
-  conductor: async (transport, onAnswer) => {
+  conductor: async (transport, onAnswer, ttlMs) => {
+    for (const queue of [plans, answers]) await declare(transport, queue, ttlMs);
     const boxes = mailboxes(transport);
-    await boxes.open(plans);
-    await boxes.open(answers);
     const end = new AbortController();
     const reading = readAnswers(boxes, onAnswer, end.signal).catch(() => undefined);
     return {
@@ -48,6 +50,11 @@ export const wrapper: Pattern = {
     };
   },
 };
+
+function declare(transport: Transport, queue: string, ttlMs: number): Promise<void> {
+  const options = { expiresMs: ttlMs };
+  return transport.ensure({ kind: 'mailbox', source: { queue }, reachedBy: [], options });
+}
 
 async function readAnswers(boxes: Mailboxes, onAnswer: (answer: Answer) => void, signal: AbortSignal): Promise<void> {
   for await (const letter of boxes.read(answers, { signal })) {

@@ -4,7 +4,7 @@ import { channel, type Channel } from 'node:diagnostics_channel';
  * Events of the library on `node:diagnostics_channel`, for tracing and metrics without a dependency. Names are stable; new
  * fields may come. A subscriber that throws is reported by Node and disturbs nobody here.
  *
- * - `torcello.messaging.call` (`CallEvent`): a call begins, and ends with or without an error.
+ * - `torcello.messaging.call` (`CallEvent`): a call or a cast begins, and ends with or without an error.
  * - `torcello.messaging.served` (`ServedEvent`): a server ran a method.
  * - `torcello.messaging.notified` (`NotifiedEvent`): a listener handled a notification.
  * - `torcello.messaging.state` (`StateEvent`): a transport's connection changed.
@@ -18,12 +18,18 @@ export const diagnosticsChannels = {
 
 export interface CallEvent {
   readonly phase: 'start' | 'end';
+  /** A cast ends with the broker's confirm. */
+  readonly callType: 'call' | 'cast';
   readonly method: string;
+  readonly exchange: string | undefined;
   readonly topic: string | undefined;
   readonly server: string | undefined;
+  readonly namespace: string | undefined;
+  readonly version: string | undefined;
+  readonly fanout: boolean | undefined;
   /** With `end`. */
   readonly durationMs?: number;
-  /** With the `end` of a call that failed. */
+  /** With the `end` of what failed. A cast that nobody had to take, and nobody took, has not. */
   readonly error?: unknown;
 }
 

@@ -9,12 +9,13 @@ import {
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 
 /**
- * Metrics of calls under the names that oslo.messaging gives them, so that one dashboard shows both kinds of programs, and
+ * Metrics of calls and casts under the names that oslo.messaging gives them, so that one dashboard shows both kinds of programs, and
  * of connections. Out of the library's events, for every transport of the process; the answer ends it.
  *
  * `rpc_client_invocation_start_total`, `rpc_client_invocation_end_total`, `rpc_client_processing_seconds` and
- * `rpc_client_exception_total` have the attributes `method`, `topic`, `server`, and the last one `exception`; the same names
- * with `rpc_server_`, which oslo.messaging only prepares, are for served methods.
+ * `rpc_client_exception_total` have oslo's labels as attributes: `call_type` (`call` or `cast`), `method`, and what the target
+ * names of `exchange`, `topic`, `server`, `namespace`, `version`, `fanout`; the last one `exception` too. The same names with
+ * `rpc_server_`, which oslo.messaging only prepares, are for served methods.
  */
 export function observeCalls(options: { readonly meter?: Meter } = {}): () => void {
   const meter = options.meter ?? metrics.getMeter('@torcello/messaging');
@@ -22,8 +23,8 @@ export function observeCalls(options: { readonly meter?: Meter } = {}): () => vo
   const server = callInstruments(meter, 'server');
   const losses = meter.createCounter('torcello.messaging.connection.losses', { unit: '{loss}' });
   const onCall = (event: unknown): void => {
-    const { phase, method, topic, server: name, durationMs = 0, error } = event as CallEvent;
-    const labels = labelsOf({ method, topic, server: name });
+    const { phase, callType, durationMs = 0, error, ...called } = event as CallEvent;
+    const labels = { call_type: callType, ...labelsOf(called) };
     if (phase === 'start') return client.start.add(1, labels);
     client.end.add(1, labels);
     client.seconds.record(durationMs / 1_000, labels);
@@ -59,8 +60,9 @@ function callInstruments(meter: Meter, side: 'client' | 'server') {
   };
 }
 
-function labelsOf({ method, topic, server }: Pick<CallEvent, 'method' | 'topic' | 'server'>): Attributes {
-  return { method, ...(topic === undefined ? {} : { topic }), ...(server === undefined ? {} : { server }) };
+/** What is not said is no label. */
+function labelsOf(said: Readonly<Record<string, string | boolean | undefined>>): Attributes {
+  return Object.fromEntries(Object.entries(said).filter(([, value]) => value !== undefined));
 }
 
 /** The class of a remote error, the code of ours. */

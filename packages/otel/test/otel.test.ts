@@ -138,21 +138,36 @@ test('metrics: OpenTelemetry’s of messages, and oslo.messaging’s of calls by
   await assert.rejects(rpcClient(near, { topic: 'nobody' }).call('x'), (error) =>
     isMessagingError(error, 'UNROUTABLE'),
   );
+  await client.prepare({ server: 'one' }).cast('fine');
+  await client.prepare({ fanout: true }).cast('fine');
+  await rpcClient(near, { topic: 'nobody', exchange: 'other', namespace: 'n', version: '1.2' }).cast('y');
+  await assert.rejects(rpcClient(near, { topic: 'nobody' }, { atLeastOnce: true }).cast('z'), (error) =>
+    isMessagingError(error, 'UNROUTABLE'),
+  );
   stop();
   await client.call('fine');
+  await client.cast('fine');
   await server.stop();
   assert.deepEqual(telemetry.total('rpc_client_invocation_start_total', 'method'), {
-    fine: 1,
+    fine: 3,
     slow: 1,
     broken: 1,
     x: 1,
+    y: 1,
+    z: 1,
   });
-  assert.deepEqual(telemetry.total('rpc_client_invocation_end_total', 'topic'), { calc: 3, nobody: 1 });
-  assert.deepEqual(telemetry.total('rpc_client_processing_seconds', 'method'), { fine: 0, slow: 2, broken: 0, x: 0 });
-  assert.deepEqual(telemetry.total('rpc_client_exception_total', 'exception'), { RangeError: 1, UNROUTABLE: 1 });
+  const ends = 'rpc_client_invocation_end_total';
+  assert.deepEqual(telemetry.total(ends, 'topic'), { calc: 5, nobody: 3 });
+  assert.deepEqual(telemetry.total(ends, 'call_type'), { call: 4, cast: 4 });
+  const said = (name: string) => telemetry.total(ends, name) as Record<string, number>;
+  assert.deepEqual([said('fanout')['true'], said('server')['one']], [1, 1]);
+  assert.deepEqual([said('exchange')['other'], said('namespace')['n'], said('version')['1.2']], [1, 1, 1]);
+  const seconds = { fine: 0, slow: 2, broken: 0, x: 0, y: 0, z: 0 };
+  assert.deepEqual(telemetry.total('rpc_client_processing_seconds', 'method'), seconds);
+  assert.deepEqual(telemetry.total('rpc_client_exception_total', 'exception'), { RangeError: 1, UNROUTABLE: 2 });
   assert.deepEqual(telemetry.total('rpc_server_exception_total', 'method'), { broken: 1 });
   const sent = telemetry.total('messaging.client.sent.messages', 'error.type');
-  assert.equal((sent as Record<string, number>)['UNROUTABLE'], 1);
+  assert.equal((sent as Record<string, number>)['UNROUTABLE'], 3);
   assert.ok(Number(telemetry.total('messaging.process.duration')) >= 0);
 });
 

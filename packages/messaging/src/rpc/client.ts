@@ -126,7 +126,7 @@ class Client implements RpcClient {
     const to = requestDestination(target);
     const deadline = new Deadline(this.#transport.clock, timeoutMs, closing, options.signal, cancelling);
     const startMs = this.#transport.clock.monotonicMs();
-    diagnostics.call(() => this.#event('start', method));
+    diagnostics.call(() => this.#event('start', 'call', method));
     const onEnd = (failure?: { readonly error: unknown }): unknown =>
       this.#end(calling, { deadline, startMs, failure });
     const pending = new PendingCall(this.#transport, { method, deadline, options: defaults, handle, onEnd });
@@ -138,7 +138,7 @@ class Client implements RpcClient {
   /** Answers what a call that failed fails with. */
   #end({ method, options, handle, cancelling }: Calling, { deadline, startMs, failure }: Ending): unknown {
     deadline[Symbol.dispose]();
-    diagnostics.call(() => ({ ...this.#event('end', method), durationMs: this.#sinceMs(startMs), ...failure }));
+    diagnostics.call(() => ({ ...this.#event('end', 'call', method), durationMs: this.#sinceMs(startMs), ...failure }));
     if (failure === undefined || !isMessagingError(failure.error, 'ABORTED')) return failure?.error;
     handle?.steering.cancel(deadline.remainingMs);
     const isCallers = options.signal?.aborted === true || cancelling?.aborted === true;
@@ -149,9 +149,9 @@ class Client implements RpcClient {
     return this.#transport.clock.monotonicMs() - startMs;
   }
 
-  #event(phase: 'start' | 'end', method: string): CallEvent {
-    const { topic, server } = this.#setting.target;
-    return { phase, method, topic, server };
+  #event(phase: CallEvent['phase'], callType: CallEvent['callType'], method: string): CallEvent {
+    const { exchange, topic, server, namespace, version, fanout } = this.#setting.target;
+    return { phase, callType, method, exchange, topic, server, namespace, version, fanout };
   }
 
   /** What was asked for, and within a method no more than its own caller waits. */
@@ -163,18 +163,24 @@ class Client implements RpcClient {
   async cast(method: string, args: Arguments = {}, options: CastOptions = {}): Promise<void> {
     const { target, options: defaults } = this.#setting;
     this.#check();
+    const to = requestDestination(target);
     const isAtLeastOnce = (options.atLeastOnce ?? defaults.atLeastOnce ?? false) && target.fanout !== true;
     const message = this.#message(method, args, { ...options, isAtLeastOnce });
     const timeoutMs = options.timeoutMs ?? limits.operationTimeoutMs;
     using ending = new Deadline(this.#transport.clock, Infinity, this.#setting.closing, options.signal);
     const { signal } = ending;
+    const startMs = this.#transport.clock.monotonicMs();
+    diagnostics.call(() => this.#event('start', 'cast', method));
+    let failure: { readonly error: unknown } | undefined;
     try {
       // Servers drop a repeat by its unique id, so a cast survives a reconnect.
-      await this.#transport.publish(requestDestination(target), message, { signal, timeoutMs, resend: true });
+      await this.#transport.publish(to, message, { signal, timeoutMs, resend: true });
     } catch (error) {
       // Nobody there, not even an exchange: fine for a cast, as for oslo.messaging.
-      if (!isMessagingError(error, 'UNROUTABLE') || isAtLeastOnce) throw error;
+      if (!isMessagingError(error, 'UNROUTABLE') || isAtLeastOnce) failure = { error };
     }
+    diagnostics.call(() => ({ ...this.#event('end', 'cast', method), durationMs: this.#sinceMs(startMs), ...failure }));
+    if (failure !== undefined) throw failure.error;
   }
 
   prepare(changes: Target & RpcClientOptions): RpcClient {

@@ -88,6 +88,30 @@ describe('output that is longer than is kept', () => {
     assert.deepEqual(behind.names(), ['chunk', 'finished']);
   });
 
+  it('of many pieces is followed in order, also a step whose pieces come behind those of another', async () => {
+    await using test = await TestApi.open();
+    const { deployment, plans } = await posted(test, 1);
+    const [plan] = plans;
+    assert.ok(plan);
+    const base = await test.api.listen({ host: '127.0.0.1', port: 0 });
+    const agent = new FakeAgent(await test.connect(), plan.machine.id);
+    const of = { deploymentId: deployment, planId: plan.planId };
+    const pieces = 1_100;
+    for (let offset = 0; offset < pieces; offset++) await agent.output({ ...of, step: 'start', offset }, 'x');
+    await agent.output({ ...of, step: 'check', offset: 0 }, 'behind');
+    const path = `/v1/deployments/${deployment}/output?follow=1`;
+    const [all, one] = [new Watcher(test, base, { path }), new Watcher(test, base, { path: `${path}&step=check` })];
+    await eventually('the piece behind', () => one.told.length === 1);
+    await eventually('all pieces', () => all.told.length === pieces + 1);
+    assert.deepEqual(
+      all.told.map(({ data }) => data.offset),
+      [...Array(pieces).keys(), 0],
+    );
+    assert.equal(one.told[0]?.data.text, 'behind');
+    all.close();
+    one.close();
+  });
+
   it('is followed by so many at once, and one more is refused clearly', async () => {
     await using test = await TestApi.open();
     const { deployment } = await posted(test, 1);

@@ -15,6 +15,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0005_handshake': { up: handshake },
   '0006_murano': { up: murano },
   '0007_tenants': { up: tenants },
+  '0008_output_order': { up: outputOrder },
 };
 
 /** Cancel, resume, supersede, timers, repeated requests and the end of output. */
@@ -24,6 +25,11 @@ async function secondThoughts(db: Kysely<unknown>): Promise<void> {
   await db.schema.createIndex('timers_due').on('timers').column('due_at').execute();
   await db.schema.createIndex('plans_open').on('plans').columns(['outcome', 'deployment_id']).execute();
   await db.schema.createIndex('output_chunks_sequence').on('output_chunks').column('sequence').execute();
+}
+
+/** The pieces of a plan's output in the order in which they came, without their bytes. */
+async function outputOrder(db: Kysely<unknown>): Promise<void> {
+  await db.schema.createIndex('output_chunks_in_order').on('output_chunks').columns(['plan_id', 'sequence']).execute();
 }
 
 const addedColumns: Readonly<Record<string, string>> = {

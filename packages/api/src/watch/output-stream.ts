@@ -47,7 +47,10 @@ interface Told {
 }
 
 const keepAliveMs = 15_000;
-const piecesPerRead = 100;
+/** Places of pieces that are looked up together. */
+const placesPerRead = 1_000;
+/** A megabyte at most: every follower has so much in hand, and a few times that while it is made into text. */
+const piecesPerRead = 16;
 
 /**
  * The output of a deployment as server-sent events, live. Each `chunk` carries its byte offset and, as id, the place
@@ -120,16 +123,12 @@ export class OutputStream {
 
   async #read(): Promise<void> {
     const isFinished = await this.#isFinished();
-    for (;;) {
-      const pieces = await this.#pieces();
-      const isLast = pieces.length < piecesPerRead;
-      const cuts = await this.#newCuts(isLast ? Number.MAX_SAFE_INTEGER : (pieces.at(-1)?.sequence ?? 0));
-      for (const found of [...pieces, ...cuts].toSorted((a, b) => a.sequence - b.sequence)) {
-        if ('body' in found) this.#take(found);
-        else this.#takeCut(found);
-      }
-      await this.#drained();
-      if (isLast || this.#isOver) break;
+    for (let isLast = false; !isLast && !this.#isOver;) {
+      const places = await this.#places();
+      isLast = places.length < placesPerRead;
+      const cuts = await this.#newCuts(isLast ? Number.MAX_SAFE_INTEGER : (places.at(-1)?.sequence ?? 0));
+      const found = [...places, ...cuts].toSorted((a, b) => a.sequence - b.sequence);
+      while (found.length > 0 && !this.#isOver) await this.#takeAll(found.splice(0, piecesPerRead));
     }
     if (!isFinished || this.#isOver) return;
     // What is missing by now does not come any more.
@@ -137,6 +136,18 @@ export class OutputStream {
     this.#cuts.clear();
     this.#write('finished', {}, this.#sequence);
     this.end();
+  }
+
+  async #takeAll(found: readonly (Cut | Pick<Piece, 'sequence'>)[]): Promise<void> {
+    const pieces = await this.#pieces(found.map(({ sequence }) => sequence));
+    const cuts = found.filter((each) => 'total_bytes' in each);
+    for (const each of [...pieces, ...cuts].toSorted((a, b) => a.sequence - b.sequence)) {
+      if ('body' in each) this.#take(each);
+      else this.#takeCut(each);
+      await this.#drained();
+    }
+    // What was not asked for, or is gone, is not looked up again.
+    this.#sequence = Math.max(this.#sequence, found.at(-1)?.sequence ?? 0);
   }
 
   /** A slow reader is waited for: an output may be larger than what may wait for it in memory. */
@@ -148,19 +159,30 @@ export class OutputStream {
     });
   }
 
-  async #pieces(): Promise<readonly Piece[]> {
-    const { db, deploymentId, machine, step } = this.#options;
+  /** Of the next pieces of the deployment, by an index alone: put in order with their bytes, all of them would be read. */
+  async #places(): Promise<readonly Pick<Piece, 'sequence'>[]> {
+    const { db, deploymentId, machine } = this.#options;
+    return db
+      .selectFrom('plans')
+      .innerJoin('output_chunks', 'output_chunks.plan_id', 'plans.plan_id')
+      .select('output_chunks.sequence as sequence')
+      .where('plans.deployment_id', '=', deploymentId)
+      .where('output_chunks.sequence', '>', this.#sequence)
+      .$if(machine !== undefined, (query) => query.where('plans.machine_name', '=', machine ?? ''))
+      .orderBy('output_chunks.sequence')
+      .limit(placesPerRead)
+      .execute();
+  }
+
+  async #pieces(sequences: readonly number[]): Promise<readonly Piece[]> {
+    const { db, step } = this.#options;
     return db
       .selectFrom('output_chunks')
       .innerJoin('plans', 'plans.plan_id', 'output_chunks.plan_id')
       .select(['plans.plan_id', 'plans.machine_name', 'plans.stage', 'output_chunks.step', 'start', 'body'])
       .select('output_chunks.sequence as sequence')
-      .where('plans.deployment_id', '=', deploymentId)
-      .where('output_chunks.sequence', '>', this.#sequence)
-      .$if(machine !== undefined, (query) => query.where('plans.machine_name', '=', machine ?? ''))
+      .where('output_chunks.sequence', 'in', sequences)
       .$if(step !== undefined, (query) => query.where('output_chunks.step', '=', step ?? ''))
-      .orderBy('output_chunks.sequence')
-      .limit(piecesPerRead)
       .execute();
   }
 

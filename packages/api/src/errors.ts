@@ -25,6 +25,7 @@ export const refusals: Readonly<Record<RefusalCode, { readonly status: number; r
   not_resumable: { status: 409, title: 'The deployment cannot be resumed' },
   mailbox_closed: { status: 409, title: 'The mailbox has ended' },
   request_differs: { status: 422, title: 'The idempotency key was used for another request' },
+  shown_once: { status: 409, title: 'What the first request with this key made is shown once' },
   token_used: { status: 409, title: 'The join token was used by another agent' },
   login_refused: { status: 409, title: 'This broker gives agents no login of their own' },
   past_retention: { status: 410, title: 'It was dropped, past its retention' },
@@ -58,6 +59,7 @@ export type RefusalCode =
   | 'not_resumable'
   | 'mailbox_closed'
   | 'request_differs'
+  | 'shown_once'
   | 'token_used'
   | 'login_refused'
   | 'past_retention'

@@ -15,11 +15,15 @@ declare module 'fastify' {
     /** The key whose first request this is. */
     firstOfKey?: string;
   }
+  interface FastifyContextConfig {
+    /** The answer holds a secret that is kept nowhere: the same request again learns the `id` of what was made, and no more. */
+    isShownOnce?: boolean;
+  }
 }
 
 /**
  * `Idempotency-Key` on writes: the same request again gets the answer of the first one for 24 hours and does nothing;
- * another request with the same key is refused. Where the action is a matter of the database alone, action and answer are
+ * another request with the same key is refused. An answer that holds a secret is not kept (`isShownOnce`). Where the action is a matter of the database alone, action and answer are
  * one transaction (`whole-routes.ts`).
  */
 export function rememberAnswers(app: FastifyInstance, services: ApiServices): void {
@@ -78,6 +82,8 @@ async function answerAgain(
     throw new Refusal('request_differs', 'the key was used for another request in the last 24 hours', {
       cure: 'take a new key',
     });
+  if (known.status !== null && known.status < 400 && request.routeOptions.config.isShownOnce === true)
+    throw shownOnce(known.body);
   if (known.status === null) throw new Refusal('not_ready', 'the first request with this key is being carried out');
   const headers = JSON.parse(known.headers ?? '{}') as Readonly<Record<string, string>>;
   return reply
@@ -85,6 +91,13 @@ async function answerAgain(
     .headers(headers)
     .header('idempotency-replayed', 'true')
     .send(known.body ?? undefined);
+}
+
+function shownOnce(body: string | null): Refusal {
+  const { id } = JSON.parse(body ?? '{}') as { readonly id?: string };
+  return new Refusal('shown_once', `the first request with this key made ${id ?? 'something'} and was shown it`, {
+    cure: `torcello token revoke ${id ?? ''}, and make another one`,
+  });
 }
 
 /** What failed for reasons of our own may be tried again with the same key. */
@@ -106,9 +119,16 @@ async function remember(
       await db.deleteFrom('requests').where('key', '=', key).execute();
       return;
     }
-    const row = { status: reply.statusCode, headers: JSON.stringify(headers), body: payload ?? null };
+    const isSecret = request.routeOptions.config.isShownOnce === true && reply.statusCode < 400;
+    const body = isSecret ? withoutSecret(payload) : (payload ?? null);
+    const row = { status: reply.statusCode, headers: JSON.stringify(headers), body };
     await db.updateTable('requests').set(row).where('key', '=', key).execute();
   });
+}
+
+function withoutSecret(payload: unknown): string {
+  const { id } = JSON.parse(typeof payload === 'string' ? payload : '{}') as { readonly id?: unknown };
+  return JSON.stringify({ id });
 }
 
 function digestOf(request: FastifyRequest): string {

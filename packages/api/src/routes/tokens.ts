@@ -18,8 +18,9 @@ export function tokenRoutes(app: FastifyInstance, services: ApiServices): void {
   app.post<{ Body: { tenant: string; user: string; admin?: boolean } }>(
     '/v1/tokens',
     {
+      config: { isShownOnce: true },
       schema: {
-        summary: 'Make a token for a user of a tenant; only this answer shows it',
+        summary: 'Make a token for a user of a tenant; only this answer shows it, also with an Idempotency-Key',
         tags,
         body,
         response: { 201: answer('Token', { id: text, token: text }) },

@@ -12,7 +12,7 @@ import { freePort, run, temporaryFolder, type Running } from '@torcello/test-sup
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const bin = path.join(root, 'packages', 'cli', 'bin', 'torcello.js');
-const { TORCELLO_TRANSPORT: _, ...environment } = process.env;
+const { TORCELLO_TRANSPORT: _, TORCELLO_MAILBOX_LIFETIME: __, ...environment } = process.env;
 
 interface UpLine {
   readonly api: string;
@@ -27,9 +27,9 @@ interface Result {
   readonly stderr: string;
 }
 
-function torcello(cwd: string, args: readonly string[]): Promise<Result> {
+function torcello(cwd: string, args: readonly string[], more: Readonly<Record<string, string>> = {}): Promise<Result> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [bin, ...args], { cwd, env: environment }, (error, stdout, stderr) => {
+    execFile(process.execPath, [bin, ...args], { cwd, env: { ...environment, ...more } }, (error, stdout, stderr) => {
       const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
       resolve({ code, stdout, stderr });
     });
@@ -46,9 +46,10 @@ async function answerOf<Answer>(cwd: string, args: readonly string[]): Promise<A
 async function up(
   cwd: string,
   args: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
 ): Promise<{ readonly running: Running; readonly line: UpLine }> {
   const ports = ['--api', '127.0.0.1:0', '--amqp', '127.0.0.1:0'];
-  const running = run(process.execPath, [bin, 'up', ...ports, '--json', ...args], { cwd });
+  const running = run(process.execPath, [bin, 'up', ...ports, '--json', ...args], { cwd, env });
   return { running, line: JSON.parse(await running.line((text) => text.startsWith('{'))) as UpLine };
 }
 
@@ -70,6 +71,47 @@ function readText(file: string): string {
     return '';
   }
 }
+
+test('up hands its settings on, and tokens open what they are for until they are revoked', async () => {
+  const folder = temporaryFolder('up-settings');
+  const lifetimes = async (): Promise<readonly number[]> =>
+    (await answerOf<readonly { lifetimeMs: number }[]>(folder.path, ['mailbox', 'list'])).map((box) => box.lifetimeMs);
+  let running: Running | undefined;
+  try {
+    const wrong = await torcello(folder.path, ['up', '--mailbox-lifetime', 'soon']);
+    assert.equal(wrong.code, 1);
+    assert.match(wrong.stderr, /--mailbox-lifetime soon is no duration from 1s to 3650d/);
+
+    ({ running } = await up(folder.path, ['--mailbox-lifetime', '7d']));
+    assert.deepEqual(await lifetimes(), [7 * 86_400_000]);
+    await running.stop('SIGTERM');
+    const again = await up(folder.path, [], { TORCELLO_MAILBOX_LIFETIME: '2d' });
+    ({ running } = again);
+    assert.deepEqual(await lifetimes(), [2 * 86_400_000]);
+
+    const made = await answerOf<{ readonly id: string; readonly token: string }>(folder.path, [
+      ...['token', 'create', '--tenant', 'acme', '--user', 'ann'],
+    ]);
+    const own = { TORCELLO_URL: again.line.api, TORCELLO_TOKEN: made.token };
+    const created = await torcello(folder.path, ['environment', 'create', 'theirs', '--json'], own);
+    assert.equal(created.code, 0, created.stderr);
+    const seen = await torcello(folder.path, ['environment', 'list', '--json'], own);
+    assert.deepEqual(
+      (JSON.parse(seen.stdout) as { name: string }[]).map(({ name }) => name),
+      ['theirs'],
+    );
+    assert.match((await torcello(folder.path, ['token', 'list'], own)).stderr, /\[forbidden\]/);
+    const listed = await torcello(folder.path, ['token', 'list']);
+    assert.match(listed.stdout, new RegExp(`${made.id} +acme +ann +no`));
+    assert.ok(!listed.stdout.includes(made.token), 'the list does not show it');
+    assert.equal((await torcello(folder.path, ['token', 'revoke', made.id])).code, 0);
+    assert.match((await torcello(folder.path, ['environment', 'list'], own)).stderr, /\[unauthorized\]/);
+    assert.match((await torcello(folder.path, ['token', 'revoke', made.id])).stderr, /\[not_found\]/);
+  } finally {
+    await running?.stop('SIGTERM');
+    folder.remove();
+  }
+});
 
 test('a stranger deploys by hand, survives a killed conductor, and leaves nothing behind', async () => {
   const folder = temporaryFolder('up');

@@ -16,6 +16,7 @@ import { packageCommand } from './commands/package.js';
 import { programCommand } from './commands/programs.js';
 import { quarantineCommand } from './commands/quarantine.js';
 import { resumeCommand } from './commands/resume.js';
+import { tokenCommand } from './commands/token.js';
 import { upCommand } from './commands/up.js';
 import { whyCommand } from './commands/why.js';
 import { exitCodeMeanings } from './exit-codes.js';
@@ -47,6 +48,7 @@ export function torcelloProgram(run: CommandRun): Command {
     backupCommand(run),
     restoreCommand(run),
     quarantineCommand(run),
+    tokenCommand(run),
     programCommand(run, 'api', 'run the API alone'),
     programCommand(run, 'conductor', 'run a conductor alone'),
     programCommand(run, 'broker', 'run the embedded broker alone'),

@@ -13,6 +13,7 @@ import type {
   OutputAnswer,
   PackageView,
   QuarantinedView,
+  TokenView,
   RolloutView,
   ServiceView,
   SessionView,
@@ -261,6 +262,23 @@ export class ApiClient {
 
   async discardQuarantined(planId: string): Promise<void> {
     await this.http.send(`/v1/quarantine/${encodeURIComponent(planId)}`, { method: 'DELETE' });
+  }
+
+  /** Tokens that were made, without themselves. */
+  async tokens(): Promise<readonly TokenView[]> {
+    const { tokens } = await this.http.json<{ tokens: TokenView[] }>('/v1/tokens');
+    return tokens;
+  }
+
+  /** Only this answer holds the token. */
+  createToken(
+    of: Pick<TokenView, 'tenant' | 'user' | 'admin'>,
+  ): Promise<{ readonly id: string; readonly token: string }> {
+    return this.http.json('/v1/tokens', { method: 'POST', json: of });
+  }
+
+  async revokeToken(id: string): Promise<void> {
+    await this.http.send(`/v1/tokens/${encodeURIComponent(id)}`, { method: 'DELETE' });
   }
 
   /** The last output of each step; `past` says why there is none any more. */

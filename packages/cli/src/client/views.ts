@@ -257,3 +257,12 @@ export interface RolloutMachine {
   readonly mailboxExpiresAt?: string | null;
   readonly isMailboxEnded?: boolean;
 }
+
+/** A token of the API's own, without itself. */
+export interface TokenView {
+  readonly id: string;
+  readonly tenant: string;
+  readonly user: string;
+  readonly admin: boolean;
+  readonly createdAt: string;
+}

@@ -1,4 +1,6 @@
+import { limits, parseDuration } from '@torcello/contracts';
 import { Command } from 'commander';
+import { usageError } from '../cli-error.js';
 import type { CliContext, TextSink } from '../context.js';
 import { exitCodes, type ExitCode } from '../exit-codes.js';
 import { startUp } from '../plant/up.js';
@@ -11,6 +13,7 @@ interface UpOptions {
   readonly amqp: string;
   readonly transport?: string;
   readonly allowSharedAgentLogin?: true;
+  readonly mailboxLifetime?: string;
   readonly json?: true;
 }
 
@@ -23,6 +26,10 @@ export function upCommand(run: CommandRun): Command {
     .option('--amqp <host:port>', 'where the broker listens (loopback only)', defaultAmqpAddress)
     .option('--transport <url>', 'use this broker and start none (also by TORCELLO_TRANSPORT, which others cannot see)')
     .option('--allow-shared-agent-login', 'with --transport: give agents the login of that URL')
+    .option(
+      '--mailbox-lifetime <duration>',
+      'a mailbox whose agent is silent for so long ends (default: 30d; also by TORCELLO_MAILBOX_LIFETIME)',
+    )
     .option('--json', 'print {"api","amqp","token","join"} as one line once everything listens')
     .action(async (options: UpOptions) => {
       run.exitCode = await up(run.context, options);
@@ -31,12 +38,15 @@ export function upCommand(run: CommandRun): Command {
 
 async function up(context: CliContext, options: UpOptions): Promise<ExitCode> {
   const stopped = new AbortController();
+  const mailboxLifetime = (options.mailboxLifetime ?? context.env['TORCELLO_MAILBOX_LIFETIME']) || undefined;
+  if (mailboxLifetime !== undefined) requireLifetime(mailboxLifetime);
   const plant = startUp(context, {
     data: options.data,
     api: options.api,
     amqp: options.amqp,
     transport: (options.transport ?? context.env['TORCELLO_TRANSPORT']) || undefined,
     allowSharedAgentLogin: options.allowSharedAgentLogin === true,
+    mailboxLifetime,
     note: (text) => context.stderr.write(`${text}\n`),
   });
   const unlisten = context.signals.listen((signal) => {
@@ -56,6 +66,13 @@ async function up(context: CliContext, options: UpOptions): Promise<ExitCode> {
     await plant.stop();
     unlisten();
   }
+}
+
+/** @throws CliError `usage`, before anything is started. */
+function requireLifetime(text: string): void {
+  const ms = parseDuration(text);
+  const isFit = ms !== undefined && ms >= limits.mailboxLifetimeMsMin.value && ms <= limits.mailboxLifetimeMsMax.value;
+  if (!isFit) throw usageError(`--mailbox-lifetime ${text} is no duration from 1s to 3650d`, '--mailbox-lifetime 7d');
 }
 
 function tell(

@@ -19,6 +19,8 @@ export interface ControlPlaneOptions {
   readonly transport: string | undefined;
   /** Agents get the login of `transport` itself, because that broker has no accounts of theirs. */
   readonly allowSharedAgentLogin: boolean;
+  /** A mailbox whose agent is silent for so long ends, as `7d`. Default: the API's own. */
+  readonly mailboxLifetime?: string | undefined;
   /** A conductor's lease ends so long after its last renewal. Default: the API's own. */
   readonly leaseMs?: number;
   readonly supervisor: Supervisor;
@@ -106,6 +108,7 @@ function startApi(options: ControlPlaneOptions, broker: BrokerPlace): Promise<Re
         '--plan-key': files.planKeyPublic,
         '--broker-management': broker.management,
         '--lease-ms': options.leaseMs === undefined ? undefined : String(options.leaseMs),
+        '--mailbox-lifetime': options.mailboxLifetime,
         '--agent-bundle': agentBundle(),
       }),
       ...(options.allowSharedAgentLogin ? ['--allow-shared-agent-login'] : []),

@@ -16,6 +16,8 @@ export interface UpSettings {
   readonly amqp: string;
   readonly transport: string | undefined;
   readonly allowSharedAgentLogin: boolean;
+  /** A duration, as `7d`; undefined: the API's own default. */
+  readonly mailboxLifetime: string | undefined;
   /** Told in a line when a program died and is started again. */
   readonly note: (text: string) => void;
 }
@@ -71,6 +73,7 @@ async function start(context: CliContext, settings: UpSettings, supervisor: Supe
     amqp,
     transport: settings.transport,
     allowSharedAgentLogin: settings.allowSharedAgentLogin,
+    mailboxLifetime: settings.mailboxLifetime,
     supervisor,
     env: context.env,
     clock: context.clock,

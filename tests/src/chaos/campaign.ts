@@ -201,6 +201,7 @@ async function deployOnce({ stack, fleet, excuses, seen, say }: Deploying): Prom
     if (view.state === 'succeeded') return;
     const bad = view.plans.filter(({ state, attempt }) => state !== 'succeeded' && attempt === lastAttempt(view));
     for (const { machine, state, reason } of bad) say(`  ${id} ${machine.name} ${state}: ${reason ?? ''}`);
+    if (bad.length === 0) say(`  ${id} ${view.state}: ${view.reason ?? ''}`);
     const isExcused = (machineId: string): boolean =>
       excuses.some((excuse) => excuse.machineId === machineId && excuse.atMs > beganAt);
     if (bad.length === 0 || !bad.every(({ machine }) => isExcused(machine.id))) return;

@@ -8,6 +8,8 @@ import type { Ledger, Start } from './ledger.js';
 export interface JudgedDeployment {
   readonly id: string;
   readonly state: string;
+  /** Of one that was rejected. */
+  readonly reason?: string;
   readonly plans: readonly JudgedPlan[];
 }
 export interface JudgedPlan {
@@ -49,8 +51,13 @@ export async function judge(
   };
 }
 
-function lostOf({ id, state }: JudgedDeployment, machinesEach: number, ledger: Ledger): readonly string[] {
-  if (state !== 'succeeded') return [`${id} is ${state}`];
+function lostOf(
+  { id, state, reason = '', plans }: JudgedDeployment,
+  machinesEach: number,
+  ledger: Ledger,
+): readonly string[] {
+  const ends = plans.map((plan) => plan.state).join(', ');
+  if (state !== 'succeeded') return [`${id} is ${state}: ${reason} (${ends})`];
   const steps = new Set(ledger.starts.filter(({ deployment }) => deployment === id).map(stepOf));
   const missing = machinesEach * stepNames.length - steps.size;
   const unfinished = [...steps].filter((step) => ![...ledger.done.keys()].some((key) => key.startsWith(`${step}+`)));

@@ -149,3 +149,30 @@ test('a reader without a ledger drops what a letter beside it stands for', async
   assert.deepEqual(seen, ['1', '3']);
   assert.equal((await boxes.inspect('m')).messages, 0);
 });
+
+test('that a letter was given back is no news once the next reader has it', async () => {
+  const world = makeWorld();
+  await using transport = await world.join();
+  await using far = await world.join();
+  const { boxes, collector } = officeOf(transport);
+  await collector.start();
+  await boxes.open('m');
+  await boxes.put('m', { id: '1', body: bytes('') });
+  const token = (await boxes.receipt('1'))?.token;
+  const reader = mailboxes(far);
+  const say = async (stage: string, hold: string): Promise<unknown> => {
+    const body = bytes(JSON.stringify({ letter: '1', token, stage, hold }));
+    await reader.put('receipts', { ...said('1', token, stage), body });
+    await settled();
+    return (await boxes.explain('1')).state;
+  };
+  assert.equal(await say('delivered', 'first'), 'inHand');
+  assert.equal(await say('delivered', 'second'), 'inHand');
+  assert.equal(await say('released', 'first'), 'inHand', 'the second one has it');
+  assert.equal(await say('released', 'second'), 'waitsForReader');
+  assert.equal((await boxes.receipt('1'))?.reached.delivered, undefined, 'it counts as undelivered: it may expire');
+  assert.equal(await say('started', 'third'), 'running');
+  assert.equal(await say('finished', 'third'), 'ended');
+  assert.equal(await say('released', 'third'), 'ended', 'an end stays');
+  await collector.stop();
+});

@@ -52,7 +52,7 @@ export async function explainLetter(office: Office, id: string): Promise<Explana
   if (record === undefined) return explainNothing(id);
   const mailbox = await desk.ledger.find(record.mailbox);
   const readers = record.end === undefined ? await readersOf(office, record.mailbox) : undefined;
-  const isWaiting = record.end === undefined && !hasReached(record.reached, 'delivered');
+  const isWaiting = record.end === undefined && !isTaken(record);
   const inFront = isWaiting ? await countInFront(desk, record) : undefined;
   const { state, text, next } = judge(record, mailbox, { readers, inFront });
   return {
@@ -64,7 +64,7 @@ export async function explainLetter(office: Office, id: string): Promise<Explana
     stage: stageOf(record.reached),
     reached: record.reached,
     end: record.end,
-    sinceMs: record.end?.atMs ?? record.reached[stageOf(record.reached)],
+    sinceMs: record.end?.atMs ?? record.releasedAtMs ?? record.reached[stageOf(record.reached)],
     untilMs: record.end === undefined ? untilMs(record, mailbox) : undefined,
     inFront,
     readers,
@@ -85,10 +85,10 @@ function judge(record: LetterRecord, mailbox: MailboxRecord | undefined, { reade
     const text = `the end of mailbox "${name}" has begun: ${mailbox.closingReason}`;
     return { state: 'mailboxEnds', text, next: 'its sender is told as soon as the mailbox is gone' };
   }
-  if (reached.started !== undefined) {
+  if (reached.started !== undefined && record.releasedAtMs === undefined) {
     return { state: 'running', text: 'its reader has begun', next: 'its reader says what it came to' };
   }
-  if (reached.delivered !== undefined) {
+  if (reached.delivered !== undefined && record.releasedAtMs === undefined) {
     const text = 'its reader has it and has not begun';
     return { state: 'inHand', text, next: 'its reader begins; until then it can be superseded or withdrawn' };
   }
@@ -96,13 +96,26 @@ function judge(record: LetterRecord, mailbox: MailboxRecord | undefined, { reade
     const text = 'the broker has not confirmed it; nobody knows whether it is stored';
     return { state: 'notStored', text, next: 'putting it again, with the same id' };
   }
+  return waits(record, mailbox, { readers, inFront });
+}
+
+function waits(record: LetterRecord, mailbox: MailboxRecord | undefined, { readers, inFront }: Facts): Judgement {
+  const name = record.mailbox;
+  const since = releasedText(record);
   if (readers === 0) {
     const heard = mailbox?.contactAtMs === undefined ? 'and nobody ever did' : 'now';
-    const text = `it waits in mailbox "${name}", which nobody reads ${heard}`;
+    const text = `${since}it waits in mailbox "${name}", which nobody reads ${heard}`;
     return { state: 'waitsForReader', text, next: 'a reader of the mailbox starts' };
   }
-  const text = `it waits in mailbox "${name}" behind ${inFront ?? 'some'} others`;
+  const text = `${since}it waits in mailbox "${name}" behind ${inFront ?? 'some'} others`;
   return { state: 'waitsInLine', text, next: 'its reader takes those in front of it' };
+}
+
+/** It was given back, before the words that it waits. */
+function releasedText({ releasedAtMs, reached }: LetterRecord): string {
+  if (releasedAtMs === undefined) return '';
+  const how = reached.started === undefined ? '' : ', although it had begun';
+  return `its reader gave it back at ${new Date(releasedAtMs).toISOString()}${how}; `;
 }
 
 function ended({ reached }: LetterRecord, { how, reason, atMs }: LetterEnd): Judgement {
@@ -129,8 +142,13 @@ function explainNothing(id: string): Explanation {
   };
 }
 
-function untilMs({ expiresAtMs, reached }: LetterRecord, mailbox: MailboxRecord | undefined): number | undefined {
-  const ownMs = hasReached(reached, 'delivered') ? Infinity : (expiresAtMs ?? Infinity);
+/** Its reader has it. */
+function isTaken({ reached, releasedAtMs }: LetterRecord): boolean {
+  return releasedAtMs === undefined && hasReached(reached, 'delivered');
+}
+
+function untilMs(record: LetterRecord, mailbox: MailboxRecord | undefined): number | undefined {
+  const ownMs = isTaken(record) ? Infinity : (record.expiresAtMs ?? Infinity);
   const ms = Math.min(ownMs, mailbox === undefined ? Infinity : endDueAtMs(mailbox));
   return ms === Infinity ? undefined : ms;
 }
@@ -142,7 +160,7 @@ async function countInFront(desk: LedgerDesk, { mailbox, id }: LetterRecord): Pr
     0,
     open.findIndex((letter) => letter.id === id),
   );
-  return before.filter(({ reached }) => !hasReached(reached, 'delivered')).length;
+  return before.filter((letter) => !isTaken(letter)).length;
 }
 
 async function readersOf(office: Office, queue: string): Promise<number | undefined> {

@@ -46,9 +46,32 @@ export class LedgerDesk {
 
   /** A stage was reached; the first time counts. */
   reach(id: string, stage: LetterStage, atMs: number): Promise<LetterRecord | undefined> {
-    return this.changeLetter(id, ({ reached }) =>
-      reached[stage] === undefined ? { reached: { ...reached, [stage]: atMs } } : undefined,
-    );
+    return this.changeLetter(id, ({ reached, releasedAtMs }) => {
+      if (reached[stage] !== undefined) return undefined;
+      // Who begins with it, has it.
+      const isTaken = stage === 'started' && releasedAtMs !== undefined;
+      return { reached: { ...reached, [stage]: atMs }, ...(isTaken ? { releasedAtMs: undefined } : {}) };
+    });
+  }
+
+  /** Its reader has it, for the first time or once more. */
+  deliver(id: string, { atMs, hold }: Handing): Promise<LetterRecord | undefined> {
+    return this.changeLetter(id, ({ reached, releasedAtMs, heldBy }) => {
+      const isNews = reached.delivered === undefined || releasedAtMs !== undefined || heldBy !== hold;
+      const delivered = reached.delivered ?? atMs;
+      return isNews ? { reached: { ...reached, delivered }, releasedAtMs: undefined, heldBy: hold } : undefined;
+    });
+  }
+
+  /**
+   * Its reader gave it back, unless another one has it by now: it waits again. That it was begun once stays true.
+   */
+  release(id: string, { atMs, hold }: Handing): Promise<LetterRecord | undefined> {
+    return this.changeLetter(id, ({ end, reached, heldBy }) => {
+      if (end !== undefined || (heldBy !== undefined && heldBy !== hold)) return undefined;
+      const { delivered: _gone, ...waiting } = reached;
+      return { reached: reached.started === undefined ? waiting : reached, releasedAtMs: atMs, heldBy: undefined };
+    });
   }
 
   /**
@@ -62,9 +85,17 @@ export class LedgerDesk {
       if (onlyBefore !== undefined && hasReached(record.reached, onlyBefore)) return undefined;
       const reached =
         how === 'finished' ? { ...record.reached, finished: record.reached.finished ?? atMs } : record.reached;
-      return { reached, end: { how, atMs, reason }, outcome: outcome ?? record.outcome, supersededBy, copy: undefined };
+      const over = { copy: undefined, releasedAtMs: undefined, heldBy: undefined };
+      return { reached, end: { how, atMs, reason }, outcome: outcome ?? record.outcome, supersededBy, ...over };
     });
   }
+}
+
+/** One handing-out of a letter. */
+export interface Handing {
+  readonly atMs: number;
+  /** Tells it from others of the same letter; undefined: its reader does not say. */
+  readonly hold: string | undefined;
 }
 
 export interface Ending {

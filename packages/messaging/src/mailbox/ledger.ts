@@ -77,6 +77,10 @@ export interface LetterRecord {
   readonly revision: number;
   readonly reached: ReachedStages;
   readonly end: LetterEnd | undefined;
+  /** When its reader gave it back, while it waits again. */
+  readonly releasedAtMs?: number | undefined;
+  /** The handing-out in which its reader has it. */
+  readonly heldBy?: string | undefined;
   /** Undefined: as long as its mailbox. */
   readonly expiresAtMs: number | undefined;
   /** Of its body. */

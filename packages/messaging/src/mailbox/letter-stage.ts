@@ -4,7 +4,7 @@ export const letterStages = ['accepted', 'stored', 'delivered', 'started', 'fini
 /**
  * - `accepted`: the ledger knows of it; the broker may not have it yet.
  * - `stored`: the broker has taken responsibility for it.
- * - `delivered`: its reader was handed it.
+ * - `delivered`: its reader was handed it. No longer so once the reader gives it back without having begun.
  * - `started`: its reader has begun; from now on it cannot be superseded or withdrawn.
  * - `finished`: its reader is done with it.
  * - `resultRead`: its sender has seen the result.

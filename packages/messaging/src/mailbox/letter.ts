@@ -84,6 +84,7 @@ export interface LetterDuty {
   readonly onHandedOut: (letter: Letter) => void;
   /** Called when it was settled in time. */
   readonly onAccepted: (letter: Letter) => void;
+  readonly onReleased: (letter: Letter) => void;
   readonly onRejected: (letter: Letter) => void;
 }
 
@@ -92,6 +93,7 @@ const noDuty: LetterDuty = {
   report: async () => undefined,
   onHandedOut: nothing,
   onAccepted: nothing,
+  onReleased: nothing,
   onRejected: nothing,
 };
 
@@ -111,7 +113,7 @@ export function letterOf(delivery: Delivery, duty: LetterDuty = noDuty): Letter 
     destination,
     userId,
     accept: () => settled(delivery.accept(), duty.onAccepted),
-    release: () => delivery.release(),
+    release: () => settled(delivery.release(), duty.onReleased),
     reject: () => settled(delivery.reject(), duty.onRejected),
     report: (stage, outcome = {}) => duty.report(letter, stage, outcome),
   };

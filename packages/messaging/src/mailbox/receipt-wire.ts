@@ -8,11 +8,16 @@ export interface ReceiptAddress {
   readonly token: string;
 }
 
+/** What travels: also that a reader gave a letter back, which `release` says by itself. */
+export type SaidStage = ReportedStage | 'released';
+
 /** What a reader said of a letter. */
 export interface ReceiptReport extends ReportedOutcome {
   readonly letter: string;
   readonly token: string;
-  readonly stage: ReportedStage;
+  readonly stage: SaidStage;
+  /** With `delivered` and `released`: tells one handing-out of the letter from another. */
+  readonly hold?: string | undefined;
 }
 
 /** What a sender is told of the end of its letter. */
@@ -33,7 +38,13 @@ const headers = {
 } as const;
 const receiptType = 'application/vnd.torcello.receipt+json';
 const noticeType = 'application/vnd.torcello.notice+json';
-const reportedStages: ReadonlySet<unknown> = new Set<ReportedStage>(['delivered', 'started', 'finished', 'rejected']);
+const reportedStages: ReadonlySet<unknown> = new Set<SaidStage>([
+  'delivered',
+  'released',
+  'started',
+  'finished',
+  'rejected',
+]);
 
 export function receiptHeaders({ to, token }: ReceiptAddress): Readonly<Record<string, unknown>> {
   return { [headers.exchange]: to.exchange, [headers.key]: to.routingKey, [headers.token]: token };
@@ -61,7 +72,8 @@ export function decodeReport(letter: Letter): ReceiptReport | undefined {
   return {
     letter: fields['letter'],
     token: fields['token'],
-    stage: fields['stage'] as ReportedStage,
+    stage: fields['stage'] as SaidStage,
+    ...(typeof fields['hold'] === 'string' ? { hold: fields['hold'] } : {}),
     ...outcomeOf(fields),
   };
 }

@@ -1,10 +1,11 @@
+import { hexId } from '@torcello/platform';
 import { isMessagingError } from '../errors.js';
 import type { LedgerDesk } from './ledger-desk.js';
 import type { LetterRecord } from './ledger.js';
-import type { Letter, LetterDuty, ReportedOutcome, ReportedStage } from './letter.js';
+import type { Letter, LetterDuty, ReportedOutcome } from './letter.js';
 import { tellSenderSoon, type Office } from './office.js';
 import { publishLetter } from './publish-letter.js';
-import { encodeReport, receiptAddressOf } from './receipt-wire.js';
+import { encodeReport, receiptAddressOf, type SaidStage } from './receipt-wire.js';
 
 /** How a reader says how far it is. */
 export interface ReportingOptions {
@@ -23,24 +24,35 @@ export interface ReportingOptions {
 /** What a reader's letters do besides settling. */
 export function reportingDuty(office: Office, options: ReportingOptions): LetterDuty {
   const { receipts = true, acceptMeans = 'finished' } = options;
-  const soon = (letter: Letter, stage: ReportedStage): void => {
+  const soon = (letter: Letter, stage: SaidStage, hold?: string): void => {
     const isWanted = receipts && (office.desk !== undefined || receiptAddressOf(letter) !== undefined);
-    if (isWanted) office.background.run(`a receipt (${stage})`, () => report(office, letter, stage, {}));
+    if (isWanted) office.background.run(`a receipt (${stage})`, () => report(office, letter, stage, { hold }));
   };
+  // The next reader may say that it has the letter before this one's word of giving it back is read.
+  const holds = new WeakMap<Letter, string>();
   return {
     report: async (letter, stage, outcome) => {
       if (receipts) await report(office, letter, stage, outcome);
     },
-    onHandedOut: (letter) => soon(letter, 'delivered'),
+    onHandedOut: (letter) => {
+      const hold = hexId(office.transport.random);
+      holds.set(letter, hold);
+      soon(letter, 'delivered', hold);
+    },
     onAccepted: (letter) => {
       if (acceptMeans === 'finished') soon(letter, 'finished');
+    },
+    onReleased: (letter) => {
+      const hold = holds.get(letter);
+      // Never handed out: nobody was told that it was.
+      if (hold !== undefined) soon(letter, 'released', hold);
     },
     onRejected: (letter) => soon(letter, 'rejected'),
   };
 }
 
 /** Says so in its own ledger, or to whoever the letter names. */
-async function report(office: Office, letter: Letter, stage: ReportedStage, outcome: ReportedOutcome): Promise<void> {
+async function report(office: Office, letter: Letter, stage: SaidStage, outcome: HeldOutcome): Promise<void> {
   const { desk, transport } = office;
   if ((await desk?.ledger.findLetter(letter.id)) !== undefined && desk !== undefined) {
     await recordReport({ office, desk, id: letter.id, stage, outcome });
@@ -57,20 +69,22 @@ async function report(office: Office, letter: Letter, stage: ReportedStage, outc
   }
 }
 
+/** With the word that tells one handing-out of a letter from another. */
+type HeldOutcome = ReportedOutcome & { readonly hold?: string | undefined };
+
 export interface RecordedReport {
   readonly office: Office;
   readonly desk: LedgerDesk;
   readonly id: string;
-  readonly stage: ReportedStage;
-  readonly outcome: ReportedOutcome;
+  readonly stage: SaidStage;
+  readonly outcome: HeldOutcome;
 }
 
 /** Writes down what a reader said; said again, late or after the end it changes no end. */
 export async function recordReport(said: RecordedReport): Promise<LetterRecord | undefined> {
   const { office, desk, id, stage } = said;
   const atMs = office.clock.now();
-  const record =
-    stage === 'delivered' || stage === 'started' ? await desk.reach(id, stage, atMs) : await end(said, atMs);
+  const record = await recordStage(said, stage, atMs);
   if (record === undefined) return undefined;
   await desk.changeMailbox(record.mailbox, ({ contactAtMs }) =>
     contactAtMs !== undefined && contactAtMs >= atMs ? undefined : { contactAtMs: atMs },
@@ -78,6 +92,13 @@ export async function recordReport(said: RecordedReport): Promise<LetterRecord |
   office.onLetter(record);
   if (record.end !== undefined && !record.isTold) tellSenderSoon(office, id);
   return record;
+}
+
+function recordStage(said: RecordedReport, stage: SaidStage, atMs: number): Promise<LetterRecord | undefined> {
+  const { desk, id, outcome } = said;
+  if (stage === 'released') return desk.release(id, { atMs, hold: outcome.hold });
+  if (stage === 'delivered') return desk.deliver(id, { atMs, hold: outcome.hold });
+  return stage === 'started' ? desk.reach(id, stage, atMs) : end(said, atMs);
 }
 
 async function end({ desk, id, stage, outcome }: RecordedReport, atMs: number): Promise<LetterRecord | undefined> {

@@ -1,6 +1,7 @@
 import { SimulatedClock } from '@torcello/platform/testing';
 import { memoryLedger } from '../../mailbox/ledger-book.js';
 import type { LetterRecord } from '../../mailbox/ledger.js';
+import type { Letter } from '../../mailbox/letter.js';
 import { mailboxes, type Mailboxes, type MailboxesOptions } from '../../mailbox/mailboxes.js';
 import type { LetterNotice } from '../../mailbox/receipt-wire.js';
 import { bytes, Collected, expect, expectCode, expectEqual, text } from '../expect.js';
@@ -304,6 +305,61 @@ export const letters: readonly Sentence[] = [
       expectEqual(states, wanted, 'the states');
       (await boxes.take(name))?.accept();
       await boxes.flush();
+    },
+  },
+  {
+    says: 'a letter that was given back waits again, until the next reader has it',
+    needs: ['mailboxes', 'inspects'],
+    holds: async (harness) => {
+      const { name, boxes, seen } = await controlPlane(harness);
+      await boxes.open(name);
+      const collector = boxes.collector();
+      await collector.start();
+      harness.atEnd(() => collector.stop());
+      await boxes.put(name, { id: `${name}.1`, body: bytes('') });
+      const said: unknown[] = [];
+      const look = async (): Promise<void> => {
+        const { state, stage, text: words } = await boxes.explain(`${name}.1`);
+        // Whether anybody reads meanwhile, a broker may tell late.
+        said.push([state.startsWith('waits') ? 'waits' : state, stage, words.includes('gave it back')]);
+      };
+      const hold = async (reader: Mailboxes, use: (letter: Letter) => Promise<unknown>): Promise<void> => {
+        for await (const letter of reader.read(name)) {
+          await use(letter);
+          break;
+        }
+        await reader.flush();
+      };
+      const far = mailboxes(await harness.connect());
+      await hold(far, async (letter) => {
+        await until(seen, ({ reached }) => reached.delivered !== undefined);
+        await look();
+        letter.release();
+      });
+      await until(seen, ({ releasedAtMs }) => releasedAtMs !== undefined);
+      await look();
+      await hold(boxes, async (letter) => {
+        await boxes.flush();
+        await look();
+        await letter.report('started');
+        letter.release();
+      });
+      await look();
+      await hold(boxes, async (letter) => {
+        await boxes.flush();
+        await look();
+        letter.accept();
+      });
+      await look();
+      const wanted = [
+        ['inHand', 'delivered', false],
+        ['waits', 'stored', true],
+        ['inHand', 'delivered', false],
+        ['waits', 'started', true],
+        ['running', 'started', false],
+        ['ended', 'finished', false],
+      ];
+      expectEqual(said, wanted, 'what is said of it');
     },
   },
   {

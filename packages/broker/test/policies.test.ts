@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { globsFromRegex, matchesName } from '../src/access/name-pattern.js';
+import { globsFromRegex, matchesName, patternToRegex } from '../src/access/name-pattern.js';
 import type { NamePattern } from '../src/access/name-pattern.js';
 import { emptyDisk, MemoryStore, startBroker } from '../src/index.js';
 import { policyFrom } from '../src/policy/policy.js';
@@ -27,7 +27,10 @@ const regexRows: readonly [regex: string, globs: NamePattern | undefined][] = [
   ['^[a-z]+$', undefined],
   ['(a+)+$', undefined],
   ['^((a|b))$', undefined],
-  ['a\\|b', undefined],
+  ['a\\|b', ['*a|b*']],
+  ['^(a\\||b\\))$', ['a|', 'b)']],
+  ['^(a\\)$', undefined],
+  ['(a)|(b)', undefined],
   ['a\\d', undefined],
   ['a\\*', undefined],
   ['a{2}', undefined],
@@ -40,6 +43,16 @@ for (const [regex, globs] of regexRows) {
     assert.deepEqual(globsFromRegex(regex), globs);
   });
 }
+
+test('every set of globs is shown as an expression that is read as the same set', () => {
+  const names = ['a', 'a.b', 'a|b', 'a(b', 'a)', '(a)', '[a]', 'a\\', 'a\\|', '^a$', 'a+b?', '{1}', '*a', 'a*b*', '-'];
+  for (const one of names) {
+    for (const other of [undefined, ...names]) {
+      const globs = other === undefined ? [one] : [one, other];
+      assert.deepEqual(globsFromRegex(patternToRegex(globs)), globs, patternToRegex(globs));
+    }
+  }
+});
 
 /** What JavaScript's own engine says of small expressions and names, for those that are understood. */
 test('a pattern that is understood matches what the expression does', () => {

@@ -51,11 +51,26 @@ export function patternFromRegex(regex: string): NamePattern | undefined {
  * (`a|b`, `^(a|b)$`). What is not anchored goes on with anything, as on RabbitMQ. Undefined for every other one.
  */
 export function globsFromRegex(regex: string): NamePattern | undefined {
-  if (regex.includes('\\|')) return undefined;
-  const [, start = '', inner, end = ''] = /^(\^?)\((?:\?:)?([^()]*)\)(\$?)$/.exec(regex) ?? [];
-  const parts = inner === undefined ? regex.split('|') : inner.split('|').map((part) => start + part + end);
+  const [, start = '', inner, end = ''] = /^(\^?)\((?:\?:)?(.*)\)(\$?)$/s.exec(regex) ?? [];
+  const isGroup = inner !== undefined && !endsEscaping(inner);
+  const parts = isGroup ? alternativesOf(inner).map((part) => start + part + end) : alternativesOf(regex);
   const globs = parts.map(globFromRegex);
   return globs.every((glob) => glob !== undefined) ? globs : undefined;
+}
+
+function alternativesOf(regex: string): string[] {
+  const parts = [''];
+  for (let at = 0; at < regex.length; at++) {
+    const character = regex[at] ?? '';
+    if (character === '|') parts.push('');
+    else parts[parts.length - 1] += character === '\\' ? character + (regex[++at] ?? '') : character;
+  }
+  return parts;
+}
+
+/** Whether the last backslash means what comes behind. */
+function endsEscaping(text: string): boolean {
+  return ((/\\*$/.exec(text)?.[0].length ?? 0) & 1) === 1;
 }
 
 function globFromRegex(regex: string): string | undefined {

@@ -1,5 +1,5 @@
 import type { FieldTable, FieldValue } from '@torcello/amqp091';
-import { noNames, patternFromRegex } from '../access/name-pattern.js';
+import { patternFromRegex } from '../access/name-pattern.js';
 import type { NamePattern } from '../access/name-pattern.js';
 import { hashFromRabbitMq } from '../access/password.js';
 import type { Permissions, TopicPermissions, User } from '../access/users.js';
@@ -214,15 +214,9 @@ function text(row: Row, field: string): string {
 
 function names(row: Row, right: string): NamePattern {
   const regex = text(row, right);
-  const alternatives = /^\^\((.*)\)\$$/
-    .exec(regex)?.[1]
-    ?.split('|')
-    .map((one) => `^${one}$`) ?? [regex];
-  const patterns = alternatives.map(patternFromRegex);
-  if (patterns.some((pattern) => pattern === undefined)) {
-    throw new HttpError(400, `${right} '${regex}' is not understood: this broker runs no regular expressions`);
-  }
-  return patterns.flatMap((pattern) => pattern ?? noNames);
+  const pattern = patternFromRegex(regex);
+  if (pattern !== undefined) return pattern;
+  throw new HttpError(400, `${right} '${regex}' is not understood: this broker runs no regular expressions`);
 }
 
 function tableOf(row: Row): FieldTable {

@@ -39,6 +39,11 @@ export class Claims {
   /** When this process saw each lease's holder claim, and heard of it last. Its own monotonic clock. */
   readonly #seen = new Map<string, { readonly claimedAtMs: number; lastAtMs: number }>();
 
+  /** When each conductor was last heard of, whatever it asked. A conductor that dies comes back under another name. */
+  readonly #heardAtMs = new Map<string, number>();
+  /** By deployment, what `vanished` counts beside an earlier API's count: holders in a row that were not heard of since. */
+  readonly #vanished = new Map<string, { readonly before: number; readonly holders: readonly Vanished[] }>();
+
   constructor(options: ClaimsOptions) {
     this.#options = options;
   }
@@ -57,6 +62,7 @@ export class Claims {
 
   async claim(request: ClaimRequest): Promise<ClaimAnswer> {
     const { context } = this.#options;
+    this.#heardFrom(request.holder);
     return context.store.write(async (work) => {
       const row = await deploymentRow(work.db, request.deploymentId);
       if (row === undefined) return { claimed: false, why: 'unknownDeployment' } as const;
@@ -73,6 +79,7 @@ export class Claims {
 
   async renew(request: RenewRequest): Promise<RenewAnswer> {
     const { context, leases } = this.#options;
+    this.#heardFrom(request.holder);
     const answers: RenewAnswer['leases'][number][] = [];
     for (const { deploymentId, epoch } of request.leases) {
       const row = await deploymentRow(context.store.db, deploymentId);
@@ -93,12 +100,14 @@ export class Claims {
     return context.store.write(async (work) => {
       const row = await deploymentRow(work.db, request.deploymentId);
       if (row === undefined) return { released: true, length: 0 };
-      if (row.epoch !== request.epoch || row.lease_holder === null) return { released: true, length: row.length };
+      if (row.epoch !== request.epoch) return { released: true, length: row.length };
+      if (row.finished_at !== null) this.#forget(row.id);
+      if (row.lease_holder === null) return { released: true, length: row.length };
       if (request.length < row.length) return { released: false, length: row.length };
       const { state } = await folded.at(work.db, row);
       const hasWork = decide(state).length > 0;
       const changes = { lease_holder: null, lease_nonce: null, is_parked: hasWork ? 0 : 1, vanished: 0 };
-      this.#seen.delete(row.id);
+      this.#forget(row.id);
       await work.db.updateTable('deployments').set(changes).where('id', '=', row.id).execute();
       if (hasWork) await writeHint(context, work, { deploymentId: row.id, expiresMs: hintExpiresMs });
       work.afterCommit(() => {
@@ -115,9 +124,29 @@ export class Claims {
     if (seen !== undefined) seen.lastAtMs = this.#options.context.clock.monotonicMs();
   }
 
+  #forget(deploymentId: string): void {
+    this.#seen.delete(deploymentId);
+    this.#vanished.delete(deploymentId);
+  }
+
+  #heardFrom(holder: string): void {
+    // In the order in which they were heard, so that the oldest ones go.
+    this.#heardAtMs.delete(holder);
+    this.#heardAtMs.set(holder, this.#options.context.clock.monotonicMs());
+    const [oldest] = this.#heardAtMs.keys();
+    if (this.#heardAtMs.size > holdersMax && oldest !== undefined) this.#heardAtMs.delete(oldest);
+  }
+
+  /** It let its lease end and lives: it was slow, stopped, or cut off, and has not died of the deployment. */
+  #livesOn({ holder, lastAtMs }: Vanished): boolean {
+    const heardAtMs = this.#heardAtMs.get(holder);
+    return heardAtMs !== undefined && heardAtMs >= lastAtMs + this.#options.leases.termMs;
+  }
+
   /**
    * Counts a holder that vanished within seconds of its claim, and ends a deployment that did so to too many in a row.
-   * One that gave its lease back counts nothing, nor does what happened while the API or the broker link was away.
+   * One that gave its lease back counts nothing, nor one that is heard of later, nor what happened while the API or the
+   * broker link was away.
    */
   async #isPoison(work: Work, row: DeploymentRow): Promise<boolean> {
     const { context, history, presence } = this.#options;
@@ -126,7 +155,9 @@ export class Claims {
     if (row.lease_holder === null || seen === undefined) return false;
     const sinceClaimMs = context.clock.monotonicMs() - seen.claimedAtMs;
     if (!presence.hasListenedSince(context.clock.now() - sinceClaimMs)) return false;
-    const vanished = seen.lastAtMs - seen.claimedAtMs <= vanishWithinMs ? row.vanished + 1 : 0;
+    const isQuick = seen.lastAtMs - seen.claimedAtMs <= vanishWithinMs;
+    const vanished = isQuick ? this.#countVanished(row, { holder: row.lease_holder, lastAtMs: seen.lastAtMs }) : 0;
+    if (vanished === 0 || vanished >= vanishedMax) this.#vanished.delete(row.id);
     await work.db.updateTable('deployments').set({ vanished }).where('id', '=', row.id).execute();
     if (vanished < vanishedMax) return false;
     await history.appendByApi(work, { ...row, vanished }, [
@@ -134,6 +165,15 @@ export class Claims {
       { type: 'finished', result: 'failed' },
     ]);
     return true;
+  }
+
+  #countVanished(row: DeploymentRow, last: Vanished): number {
+    // A resume, or a holder that gave it back, began anew.
+    const known = row.vanished === 0 ? undefined : this.#vanished.get(row.id);
+    const { before, holders } = known ?? { before: row.vanished, holders: [] };
+    const silent = [...holders, last].filter((holder) => !this.#livesOn(holder));
+    this.#vanished.set(row.id, { before, holders: silent });
+    return before + silent.length;
   }
 
   #isHeld(row: DeploymentRow): boolean {
@@ -187,6 +227,15 @@ export class Claims {
     };
   }
 }
+
+interface Vanished {
+  readonly holder: string;
+  /** Its last sign of life, monotonic. */
+  readonly lastAtMs: number;
+}
+
+/** Conductors that are remembered. */
+const holdersMax = 1_000;
 
 async function knowsEvents(db: Db, request: ClaimRequest): Promise<boolean> {
   const types = await db

@@ -51,7 +51,10 @@ export interface ChannelScope {
   /** The queue that an empty name means: the last one declared on the channel. */
   lastQueue: string;
   send(method: OutgoingMethod): void;
-  /** Sends once everything that the broker has promised so far is durable; until then the channel's next frames wait. */
+  /**
+   * Sends once everything that the broker has promised so far is durable; until then the channel's next frames wait, but
+   * for declarations, which share its sync.
+   */
   sendDurably(method: OutgoingMethod): void;
 }
 

@@ -31,7 +31,7 @@ const noMethod: MethodPlace = { classId: 0, methodId: 0 };
 
 /**
  * One channel of a connection: its frames become commands, its errors close it and nothing else, its deliveries wait
- * here for their settlement. While an answer waits for the disk, the frames behind it wait too.
+ * here for their settlement. While an answer waits for the disk, the frames behind it wait too, but for declarations.
  */
 export class Channel implements ConsumerChannel, ChannelScope {
   readonly number: number;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Api, sharedAccounts } from '@torcello/api';
@@ -145,6 +145,15 @@ test('packages: import, list, paging, show, update, download, schema, categories
   await prints(['package-list', '--limit', '1', '--include-disabled'], table(packageColumns, webRow));
   await prints(['package-list', '--category', 'Web', '--tag', 'http'], table(packageColumns, webRow));
   await prints(['package-list', '--search', 'nothing'], table(packageColumns));
+  // A bundle names files beside it.
+  copyFileSync(path.join(folder.path, 'web.zip'), path.join(folder.path, 'io.torcello.Web.zip'));
+  file('all.bundle', { Packages: [{ Name: 'io.torcello.Web' }] });
+  const bundled = await prints(
+    ['bundle-import', 'all.bundle', '--exists-action', 's'],
+    `${importing}${clash}Skipping.`,
+  );
+  assert.match(bundled, /Skipping/);
+  await refuses(['package-download', '/some/file.zip'], /not found/);
   const shown = await murano('package-show', id);
   assert.equal(shown.code, 0);
   assert.match(shown.text, /\| categories +\| Web +\|/);
@@ -209,6 +218,8 @@ test('environments, sessions, applications, model, deployments, actions', async 
     ),
   );
   await refuses(['environment-show', 'lost'], /lost/);
+  await prints(['app-show', e], table(['Id', 'Name', 'Type']));
+  await refuses(['app-show', e, '--path', '/lost'], /404/);
   const session = await prints(
     ['environment-session-create', e],
     `Created new session:\n${table(['Property', 'Value'], ['id', row])}`,

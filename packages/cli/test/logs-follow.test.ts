@@ -29,7 +29,7 @@ const finished = { event: 'finished', data: {} };
 test('the output of several machines comes line by line under their names, also what ends without a line feed', async () => {
   const { route } = streams([
     { event: 'chunk', id: '1', data: sent('web-1', 0, 'one\ntw') },
-    { event: 'chunk', id: '2', data: sent('web-2', 0, 'uno\n') },
+    { event: 'chunk', id: '2', data: sent('web-2', 0, 'uno\ndo') },
     { event: 'chunk', id: '3', data: sent('web-1', 6, 'o\n\u001b[2Jend') },
     { event: 'cut', data: { planId: 'plan-web-2', machine: 'web-2', step: 'start', totalBytes: 300, sha256: 'abc' } },
     { event: 'future', data: 1 },
@@ -44,6 +44,7 @@ test('the output of several machines comes line by line under their names, also 
       'web-1 start | one',
       'web-2 start | uno',
       'web-1 start | two',
+      'web-2 start | do',
       'web-2 start | … cut here: 300 bytes in all, SHA-256 abc',
       'web-1 start | \ufffd[2Jend',
       '',

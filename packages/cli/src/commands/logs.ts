@@ -50,9 +50,11 @@ async function follow({ client, context, options, printer }: ActionWorld<LogsOpt
   const mixer = new LineMixer(write);
   const show = (event: OutputEvent): void => {
     if (event.type === 'output') mixer.push(writerOf(event.chunk), event.chunk.text);
-    else if (event.type === 'gap') write(`${writerOf(event.chunk)} | … ${event.bytes} bytes are missing here`);
     else if (event.type === 'away') context.stderr.write('The API is away; the output goes on when it is back\n');
-    else write(cutLine(event.cut));
+    else {
+      mixer.endOf(writerOf(event.type === 'gap' ? event.chunk : event.cut));
+      write(event.type === 'gap' ? gapLine(event) : cutLine(event.cut));
+    }
   };
   const tell = printer.isJson ? (event: OutputEvent) => printer.answer(event, () => []) : show;
   const { end } = await untilStopped(context, undefined, async (signal) => {
@@ -65,6 +67,10 @@ async function follow({ client, context, options, printer }: ActionWorld<LogsOpt
 
 function writerOf({ machine, step }: { readonly machine: string; readonly step: string }): string {
   return `${machine} ${step}`;
+}
+
+function gapLine({ chunk, bytes }: Extract<OutputEvent, { type: 'gap' }>): string {
+  return `${writerOf(chunk)} | … ${bytes} bytes are missing here`;
 }
 
 function cutLine(cut: { machine: string; step: string; totalBytes: number; sha256?: string | null }): string {

@@ -21,9 +21,15 @@ export class LineMixer {
     }
   }
 
-  /** Shows what was written without a line feed at its end. */
+  /** Shows what this writer wrote without a line feed at its end. */
+  endOf(writer: string): void {
+    const rest = this.#rests.get(writer) ?? '';
+    if (rest !== '') this.#write(`${writer} | ${rest}`);
+    this.#rests.delete(writer);
+  }
+
+  /** The same for all of them. */
   end(): void {
-    for (const [writer, rest] of this.#rests) if (rest !== '') this.#write(`${writer} | ${rest}`);
-    this.#rests.clear();
+    for (const writer of this.#rests.keys()) this.endOf(writer);
   }
 }

@@ -186,8 +186,11 @@ async function serve(options: MainOptions, folder: DataFolder): Promise<void> {
   const write = (line: string): void => void process.stderr.write(line);
   const logger = jsonLogger({ clock: systemClock, write, fields: { program: 'broker' } });
   const diskReserve = new DiskReserve(folder.path, { bytes: options.limits.diskReserveBytes, random: systemRandom });
+  const store = openStore(folder, diskReserve);
+  if (store.hasDropped)
+    logger.warn('the last commit before the end was not whole, and is dropped: it was not confirmed');
   const broker = await startBroker({
-    store: openStore(folder, diskReserve),
+    store,
     users: [firstUser(folder)],
     usersInBackground: true,
     permits: options.permits,

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
@@ -128,11 +128,15 @@ test('after a commit that was cut short the journal goes on, and is whole at the
   truncateSync(left.journal, first + 20);
   await store.close();
   const again = new LmdbStore(left.database);
+  assert.equal(again.hasDropped, true);
   await again.commit([put(1, 3, 50)]);
   const oracle = new MemoryStore();
   await oracle.commit([put(1, 1, 50), put(1, 3, 50)]);
   assert.deepEqual(await contentsOf(leftBehind(t, left)), contents(oracle));
   await again.close();
+  const whole = new LmdbStore(left.database);
+  assert.equal(whole.hasDropped, false);
+  await whole.close();
 });
 
 test('a damaged commit with others behind it is reported, and nothing is cut off', async (t) => {
@@ -157,6 +161,20 @@ test('a database that is older than its journal is reported', async (t) => {
   await store.commit([put(1, 2, 50)]);
   copyFileSync(files.journal, old.journal);
   assert.throws(() => new LmdbStore(old.database), /journal is damaged: it is newer than the database beside it/);
+  await store.close();
+});
+
+test('a database whose journal is gone is reported, each time', async (t) => {
+  const files = filesIn(t);
+  const store = new LmdbStore(files.database);
+  await store.commit([put(1, 1, 50)]);
+  const left = leftBehind(t, files);
+  rmSync(left.journal);
+  for (let time = 1; time <= 2; time++) {
+    assert.throws(() => new LmdbStore(left.database), /journal is damaged: .* is missing/);
+  }
+  copyFileSync(files.journal, left.journal);
+  assert.deepEqual(await contentsOf(left), await contentsOf(leftBehind(t, files)));
   await store.close();
 });
 

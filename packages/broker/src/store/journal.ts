@@ -26,6 +26,7 @@ export class Journal {
   #generation: JournalGeneration | undefined;
   #sequence = 0;
   #at = 0;
+  #hasDropped = false;
 
   /**
    * @param file - its path; made when it is missing.
@@ -37,6 +38,11 @@ export class Journal {
     this.#descriptor = openSync(file, constants.O_RDWR | constants.O_CREAT, 0o600);
     this.#fileBytes = fstatSync(this.#descriptor).size;
     if (this.#fileBytes === 0) syncFolder(dirname(file));
+  }
+
+  /** The last commit was not whole when it was read back: nobody was told that it is stored, unless the disk changed it since. */
+  get hasDropped(): boolean {
+    return this.#hasDropped;
   }
 
   /** Begins anew: the records so far no longer count. */
@@ -70,6 +76,7 @@ export class Journal {
     if (isFollowed(bytes, at, { generation, sequence })) {
       throw new StoreDamage('journal', `commit ${sequence} is not whole, and others follow it`);
     }
+    this.#hasDropped = bytes.subarray(at).indexOf(recordPrefix(generation)) === 0;
   }
 
   /**

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { systemRandom } from '@torcello/platform';
 import { Journal } from './journal.js';
 import type { JournalGeneration } from './journal-record.js';
@@ -39,19 +40,26 @@ export class LmdbStore implements MessageStore {
    * @throws StoreDamage for a journal that is not what was written; StoreFull when the tree has no room for what is in it.
    */
   constructor(file: string, freeBytes: () => number = () => Infinity) {
+    const journalFile = `${file}.journal`;
+    const hasJournal = existsSync(journalFile);
     this.#tree = new LmdbTree(file, freeBytes);
-    this.#journal = new Journal(`${file}.journal`, {
-      bytesMax: journalBytesMax,
-      commitBytesMax: journalCommitBytesMax,
-    });
     try {
       const generation = this.#readGeneration();
+      if (generation !== undefined && !hasJournal) {
+        throw new StoreDamage('journal', `${journalFile} is missing, and may have held messages that were confirmed`);
+      }
       this.#generationNumber = generation?.number ?? 0;
+      this.#journal = new Journal(journalFile, { bytesMax: journalBytesMax, commitBytesMax: journalCommitBytesMax });
       this.#recover(generation);
     } catch (error) {
       void this.#letGo();
       throw error;
     }
+  }
+
+  /** A commit under which the broker or the power went away was found half written, and is dropped. */
+  get hasDropped(): boolean {
+    return this.#journal.hasDropped;
   }
 
   commit(operations: readonly StoreOperation[]): Promise<void> {
@@ -155,7 +163,7 @@ export class LmdbStore implements MessageStore {
   }
 
   #letGo(): Promise<void> {
-    this.#journal.close();
+    this.#journal?.close();
     return this.#tree.close();
   }
 }

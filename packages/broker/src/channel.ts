@@ -182,10 +182,15 @@ export class Channel implements ConsumerChannel, ChannelScope {
     this.#deliver(tag, { deliveryTag: this.unsettled.nextTag(), redelivered: false }, message, undefined);
   }
 
+  /** Told behind the answer to who deleted the queue, as on RabbitMQ, and so when the end is durable. */
   consumerEnded(consumer: ChannelConsumer): void {
     this.consumers.delete(consumer.tag);
     if (!this.connection.capabilities.consumerCancelNotify) return;
-    this.send({ name: 'basic.cancel', consumerTag: consumer.tag, noWait: true });
+    const { log } = this.connection.core;
+    const { tag: consumerTag } = consumer;
+    const tell = (): void => queueMicrotask(() => this.send({ name: 'basic.cancel', consumerTag, noWait: true }));
+    if (log.isSettled) tell();
+    else log.whenDurable(log.ticketOfLast, tell);
   }
 
   /** Tells the publishes whose outcome is known by now. */

@@ -35,9 +35,6 @@ const slabBytes = 16 * 1024;
 const closeMsMax = 3_000;
 /** Time for a client to end the stream after its `connection.close` was answered, in milliseconds. */
 const lingerMsMax = 100;
-/** Time that one connection may take before others get their turn, in milliseconds, looked at every so many frames. */
-const sliceMsMax = 5;
-const sliceFrames = 4;
 const noCapabilities: ClientCapabilities = {
   consumerCancelNotify: false,
   connectionBlocked: false,
@@ -253,28 +250,15 @@ export class Connection implements ChannelConnection {
   }
 
   #handleFrames(): void {
-    const { clock } = this.core;
-    const untilMs = clock.monotonicMs() + sliceMsMax;
     try {
-      for (let count = 1; this.#isReading && this.#state !== 'login' && this.#state !== 'closed'; count++) {
+      while (this.#isReading && this.#state !== 'login' && this.#state !== 'closed') {
         const frame = this.#reader.next();
         if (frame === undefined) return;
         this.#handle(frame);
-        if (count % sliceFrames === 0 && clock.monotonicMs() >= untilMs) return this.#letOthersWork();
       }
     } catch (error) {
       this.#failFrom(error);
     }
-  }
-
-  /** A few bytes may mean much work, as a publish that reaches a thousand queues does: the others get their turn in between. */
-  #letOthersWork(): void {
-    if (!this.#isReading) return;
-    this.backlogIsFull();
-    this.core.flusher.inTurn(() => {
-      this.resumed();
-      this.#waitForDisk();
-    });
   }
 
   #failFrom(error: unknown): void {

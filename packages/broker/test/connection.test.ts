@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
-import { FrameWriter } from '@torcello/amqp091';
-import { systemClock } from '@torcello/platform';
 import { SimulatedClock } from '@torcello/platform/testing';
 import { MemoryStore, startBroker } from '../src/index.js';
 import type { Broker, BrokerOptions } from '../src/index.js';
@@ -233,29 +231,3 @@ test('who publishes faster than the disk writes is not read until it has caught 
 async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
-
-test('a connection with much to do lets another one have its turn', async (t) => {
-  let ticks = 0;
-  const clock = { ...systemClock, monotonicMs: () => ++ticks };
-  const broker = await startBroker({ store: new MemoryStore(), users: [{ name: 'guest', password: 'guest' }], clock });
-  t.after(() => broker.stop());
-  const [busy, other] = [await new RawClient(broker).open(), await new RawClient(broker).open()];
-  await busy.channel();
-  await other.channel();
-  const writer = new FrameWriter();
-  const asked = 1_000;
-  for (let count = 0; count < asked; count++) {
-    writer.method(1, { name: 'exchange.declare', exchange: 'amq.direct', type: 'direct', passive: true });
-  }
-  const answerBytes = 12;
-  let answeredBytes = 0;
-  busy.stream.on('data', (chunk: Buffer) => (answeredBytes += chunk.length));
-  const answeredBefore = new Promise<number>((resolve) => other.stream.once('data', () => resolve(answeredBytes)));
-  busy.raw(Buffer.concat(writer.take()));
-  other.send(1, { name: 'exchange.declare', exchange: 'amq.direct', type: 'direct', passive: true });
-  assert.ok((await answeredBefore) < asked * answerBytes, 'the other one is answered before all of the first');
-  for (let count = 0; count < asked; count++) await busy.method('exchange.declare-ok');
-  await other.method('exchange.declare-ok');
-  await leave(busy);
-  await leave(other);
-});

@@ -84,7 +84,11 @@ async function observe(subject: Subject): Promise<Record<string, readonly string
   const all = (which: 'first' | 'second'): readonly PolicyRow[] =>
     policyScenarios.flatMap((scenario) => (scenario[which] ?? []).map((row) => named(scenario, row)));
   const take = async (step: 'before' | 'withFirst' | 'withSecond' | 'after'): Promise<void> => {
-    await Promise.all(observers.map(({ scenario, observer }) => scenario[step]?.(observer)));
+    await Promise.all(
+      observers.map(async ({ scenario, observer }) => {
+        await scenario[step]?.(observer);
+      }),
+    );
   };
   await take('before');
   await subject.put(all('first'));

@@ -155,7 +155,11 @@ export class OutputStream {
     const { response } = this.#options;
     if (!response.writableNeedDrain || this.#isOver) return;
     await new Promise<void>((resolve) => {
-      response.once('drain', resolve).once('close', resolve);
+      const goOn = (): void => {
+        response.off('drain', goOn).off('close', goOn);
+        resolve();
+      };
+      response.on('drain', goOn).on('close', goOn);
     });
   }
 

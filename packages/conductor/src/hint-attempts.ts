@@ -1,4 +1,4 @@
-import { type AttemptRequest, type HintMessage, limits } from '@torcello/contracts';
+import { type AttemptRequest, type HintMessage, headersText, limits } from '@torcello/contracts';
 import type { Delivery } from '@torcello/messaging';
 import { type Logger, type Random, hexId } from '@torcello/platform';
 import type { DeploymentsClient } from './deployments-client.js';
@@ -90,13 +90,4 @@ function messageOf({ message, destination }: Delivery): HintMessage {
     body: Buffer.from(kept).toString('base64'),
     bytes: body.length,
   };
-}
-
-/** Without what brokers add on the way. */
-function headersText(headers: Readonly<Record<string, unknown>>): string {
-  const own = Object.entries(headers).filter(([name]) => !name.startsWith('x-'));
-  return JSON.stringify(Object.fromEntries(own), (_key, value: unknown) => {
-    if (typeof value === 'bigint') return Number(value);
-    return value instanceof Uint8Array ? Buffer.from(value).toString('base64') : value;
-  });
 }

@@ -71,6 +71,7 @@ export type {
 export { checkApplication, namedFiles, schemaFlaws } from './check-application.js';
 export type { Flaw } from './check-application.js';
 export { parseDuration } from './duration.js';
+export { headersText } from './headers-text.js';
 export { manifestSchema, packageFormat } from './manifest.js';
 export type { PackageManifest } from './manifest.js';
 export { formatStageAddress, parseStageAddress, soakStepName } from './stage-address.js';

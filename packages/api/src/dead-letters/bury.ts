@@ -1,9 +1,9 @@
-import { limits } from '@torcello/contracts';
+import { headersText, limits } from '@torcello/contracts';
 import type { Context } from '../context.js';
 import type { DeadLetterTable } from '../database/mailbox-tables.js';
 import type { Work } from '../database/store.js';
 import { apiLimits } from '../limits.js';
-import { fingerprint, headersText } from './fingerprint.js';
+import { fingerprint } from './fingerprint.js';
 import type { Tried } from './fingerprint.js';
 
 /** Of a message that is too large to be kept as a whole. */

@@ -9,6 +9,7 @@ import type { User } from './access/users.js';
 import { Alarms } from './alarms.js';
 import type { Resources } from './alarms.js';
 import { AmqpError } from './amqp-error.js';
+import { limitReached } from './limit-reached.js';
 import type { BrokerCore, Permit } from './broker-core.js';
 import { Connection } from './connection.js';
 import type { Admission } from './connection.js';
@@ -274,11 +275,15 @@ class RunningBroker implements Broker, BrokerCore, Admission {
   loggedIn(connection: Connection, user: User): void {
     const count = this.#perUser.get(user.name) ?? 0;
     if (this.#counted.size >= this.limits.connectionsMax) {
-      throw new AmqpError('NOT_ALLOWED', 'the broker has all the connections it may have');
+      throw limitReached('connectionsMax', this.limits.connectionsMax, { of: 'connections', reply: 'NOT_ALLOWED' });
     }
-    const most = Math.min(this.limits.connectionsPerUserMax, user.limits?.['max-connections'] ?? Infinity);
-    if (count >= most) {
-      throw new AmqpError('NOT_ALLOWED', `user '${user.name}' has all the connections it may have`);
+    const { connectionsPerUserMax } = this.limits;
+    const own = user.limits?.['max-connections'] ?? Infinity;
+    if (count >= own)
+      throw new AmqpError('NOT_ALLOWED', `user '${user.name}' has all the connections it may have (${own})`);
+    if (count >= connectionsPerUserMax) {
+      const subject = { of: `connections of user '${user.name}'`, reply: 'NOT_ALLOWED' } as const;
+      throw limitReached('connectionsPerUserMax', connectionsPerUserMax, subject);
     }
     this.#perUser.set(user.name, count + 1);
     this.#counted.add(connection);

@@ -1,6 +1,7 @@
 import { untyped } from '@torcello/amqp091';
 import type { MethodName, MethodNamed } from '@torcello/amqp091';
 import { AmqpError } from './amqp-error.js';
+import { limitReached } from './limit-reached.js';
 import type { Channel } from './channel.js';
 import { ChannelConsumer } from './channel-consumer.js';
 import { nameOrLast, queueNamed } from './channel-scope.js';
@@ -86,8 +87,9 @@ function consume(channel: Channel, method: MethodNamed<'basic.consume'>): void {
   if (channel.prefetchTotal > 0 && queue.definition.options.type === 'quorum') {
     throw new AmqpError('NOT_IMPLEMENTED', `queue '${queue.name}' does not support global qos`);
   }
-  if (channel.consumers.size >= core.limits.consumersPerChannelMax) {
-    throw new AmqpError('RESOURCE_ERROR', 'the channel has all the consumers it may have', 'channel');
+  const { consumersPerChannelMax } = core.limits;
+  if (channel.consumers.size >= consumersPerChannelMax) {
+    throw limitReached('consumersPerChannelMax', consumersPerChannelMax, { of: 'consumers of one channel' });
   }
   const { unsettledPerConsumerMax, unsettledPerConsumerBytesMax } = core.limits;
   const asked = channel.prefetch === 0 ? unsettledPerConsumerMax : channel.prefetch;

@@ -12,6 +12,7 @@ export function declareExchange(scope: ChannelScope, method: MethodNamed<'exchan
   const { vhost, rights } = scope.connection;
   const name = plainName(method.exchange);
   if (method.passive) {
+    refuseDefault(name);
     rights.needAny('exchange', name);
     vhost.exchange(name);
     if (!method.noWait) scope.send({ name: 'exchange.declare-ok' });

@@ -349,9 +349,13 @@ export class Channel implements ConsumerChannel, ChannelScope {
   }
 }
 
+/** The only content that is refused with 406 is one over this limit. */
+const tooLargeCure = ': limit messageSizeBytesMax, raised at start by --limit messageSizeBytesMax=NUMBER';
+
 function asRefusal(error: unknown): AmqpError | undefined {
   if (error instanceof AmqpError) return error;
   if (!(error instanceof ProtocolError)) return undefined;
   const text = error.message.slice(error.replyName.length + ' - '.length);
-  return new AmqpError(error.replyName, text, error.radius);
+  const cure = error.replyName === 'PRECONDITION_FAILED' ? tooLargeCure : '';
+  return new AmqpError(error.replyName, text + cure, error.radius);
 }

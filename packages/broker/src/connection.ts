@@ -6,6 +6,7 @@ import { Rights } from './access/rights.js';
 import { mayEnter } from './access/users.js';
 import type { User } from './access/users.js';
 import { AmqpError, shortText } from './amqp-error.js';
+import { limitReached } from './limit-reached.js';
 import type { BrokerCore } from './broker-core.js';
 import { Channel } from './channel.js';
 import type { ChannelFrame } from './channel.js';
@@ -320,16 +321,24 @@ export class Connection implements ChannelConnection {
 
   #openChannel(number: number): void {
     if (this.#channels.has(number)) throw new AmqpError('CHANNEL_ERROR', `second 'channel.open' on channel ${number}`);
-    if (number > this.#channelsMax) {
-      throw new AmqpError(
-        'NOT_ALLOWED',
-        `number of channels opened has reached the maximum allowed of (${this.#channelsMax})`,
-      );
-    }
+    if (this.#channels.size >= this.#channelsMax) throw this.#tooManyChannels();
     this.#admission.channelOpens(this);
     this.#channels.set(number, new Channel(number, this));
     this.core.counters.channelsOpened++;
     this.send(number, { name: 'channel.open-ok' });
+  }
+
+  /** Channels are counted, and may bear any number, as on RabbitMQ. */
+  #tooManyChannels(): AmqpError {
+    const { channelsPerConnectionMax } = this.core.limits;
+    const most = this.#channelsMax;
+    if (most < channelsPerConnectionMax) {
+      return new AmqpError(
+        'NOT_ALLOWED',
+        `number of channels opened (${most}) has reached the negotiated channel_max (${most})`,
+      );
+    }
+    return limitReached('channelsPerConnectionMax', most, { of: 'channels of one connection', reply: 'NOT_ALLOWED' });
   }
 
   #control(method: Method): void {

@@ -1,4 +1,4 @@
-import { AmqpError } from './amqp-error.js';
+import { limitReached } from './limit-reached.js';
 import type { RoutedPublish } from './publishing.js';
 import type { Settlement, UnsettledDelivery } from './unsettled.js';
 
@@ -56,6 +56,6 @@ export class Transaction {
   #count(bytes: number): void {
     this.#bytes += bytes;
     if (this.#bytes <= this.#bytesMax) return;
-    throw new AmqpError('RESOURCE_ERROR', `the transaction holds more than ${this.#bytesMax} bytes`, 'channel');
+    throw limitReached('transactionBytesMax', this.#bytesMax, { of: 'bytes of one transaction' });
   }
 }

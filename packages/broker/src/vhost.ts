@@ -4,6 +4,7 @@ import type { Clock, Logger, Random } from '@torcello/platform';
 import { matchesName } from './access/name-pattern.js';
 import type { NamePattern } from './access/name-pattern.js';
 import { AmqpError } from './amqp-error.js';
+import { limitReached } from './limit-reached.js';
 import type { Counters } from './counters.js';
 import { DeadLetters } from './dead-letters.js';
 import { declaredAlternate, Exchange, isExchangeType, predeclaredExchanges } from './exchange.js';
@@ -144,8 +145,9 @@ export class Vhost {
     const there = this.exchanges.get(name);
     if (there !== undefined) return this.#sameExchange(there, definition);
     if (name.startsWith('amq.')) throw reserved('exchange', name);
-    if (this.exchanges.size >= this.#around.limits.exchangesPerVhostMax) {
-      throw new AmqpError('RESOURCE_ERROR', `vhost '${this.name}' has all the exchanges it may have`, 'channel');
+    const { exchangesPerVhostMax } = this.#around.limits;
+    if (this.exchanges.size >= exchangesPerVhostMax) {
+      throw limitReached('exchangesPerVhostMax', exchangesPerVhostMax, { of: `exchanges of vhost '${this.name}'` });
     }
     const exchange = this.#addExchange(definition);
     if (definition.isDurable)
@@ -213,8 +215,9 @@ export class Vhost {
     const id = bindingId(wish);
     if (source.bindings.has(id)) return;
     const there = this.#bindingsTo.get(wish.destination);
-    if ((there?.size ?? 0) >= this.#around.limits.bindingsPerQueueMax) {
-      throw new AmqpError('RESOURCE_ERROR', `'${wish.destination.name}' has all the bindings it may have`, 'channel');
+    const { bindingsPerQueueMax } = this.#around.limits;
+    if ((there?.size ?? 0) >= bindingsPerQueueMax) {
+      throw limitReached('bindingsPerQueueMax', bindingsPerQueueMax, { of: `bindings of '${wish.destination.name}'` });
     }
     const record = this.#bindingRecord(wish);
     const isDurable = source.definition.isDurable && isKept(wish.destination);
@@ -321,8 +324,9 @@ export class Vhost {
         'feature transient_nonexcl_queues is not permitted: declare the queue durable or exclusive, or start the broker with --permit transient_nonexcl_queues';
       throw new AmqpError('INTERNAL_ERROR', text);
     }
-    if (this.queues.size >= this.#around.limits.queuesPerVhostMax) {
-      throw new AmqpError('RESOURCE_ERROR', `vhost '${this.name}' has all the queues it may have`, 'channel');
+    const { queuesPerVhostMax } = this.#around.limits;
+    if (this.queues.size >= queuesPerVhostMax) {
+      throw limitReached('queuesPerVhostMax', queuesPerVhostMax, { of: `queues of vhost '${this.name}'` });
     }
   }
 

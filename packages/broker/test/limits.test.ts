@@ -7,7 +7,8 @@ import type { Broker, BrokerLimits } from '../src/index.js';
 import type { UserLimit } from '../src/access/users.js';
 import { RawClient } from './support/raw-client.js';
 
-type Outcome = 'fine' | `refused: ${number}` | 'dropped';
+/** A refusal that names the limit says how to raise it. */
+type Outcome = 'fine' | `refused: ${number}` | `refused: ${number}, see --limit ${string}` | 'dropped';
 
 interface Row {
   readonly limit: keyof BrokerLimits;
@@ -24,9 +25,14 @@ async function outcome(client: RawClient, expected: string): Promise<Outcome> {
     if (frame === undefined) return 'dropped';
     if (frame.type !== 'method') continue;
     const { method } = frame;
-    if (method.name === 'channel.close' || method.name === 'connection.close') return `refused: ${method.replyCode}`;
+    if (method.name === 'channel.close' || method.name === 'connection.close') return refusal(method);
     if (method.name === expected) return 'fine';
   }
+}
+
+function refusal({ replyCode, replyText }: { readonly replyCode: number; readonly replyText: string }): Outcome {
+  const named = /--limit (\w+)=NUMBER/.exec(replyText)?.[1];
+  return named === undefined ? `refused: ${replyCode}` : `refused: ${replyCode}, see --limit ${named}`;
 }
 
 /** Repeats until something is not fine. */
@@ -97,7 +103,7 @@ const rows: readonly Row[] = [
         return outcome(client, 'channel.open-ok');
       });
     },
-    over: 'refused: 530',
+    over: 'refused: 530, see --limit channelsPerConnectionMax',
   },
   {
     limit: 'consumersPerChannelMax',
@@ -109,7 +115,7 @@ const rows: readonly Row[] = [
         return outcome(client, 'basic.consume-ok');
       });
     },
-    over: 'refused: 506',
+    over: 'refused: 506, see --limit consumersPerChannelMax',
   },
   {
     limit: 'bindingsPerQueueMax',
@@ -121,7 +127,7 @@ const rows: readonly Row[] = [
         return outcome(client, 'queue.bind-ok');
       });
     },
-    over: 'refused: 506',
+    over: 'refused: 506, see --limit bindingsPerQueueMax',
   },
   {
     limit: 'queuesPerVhostMax',
@@ -133,7 +139,7 @@ const rows: readonly Row[] = [
         return outcome(client, 'queue.declare-ok');
       });
     },
-    over: 'refused: 506',
+    over: 'refused: 506, see --limit queuesPerVhostMax',
   },
   {
     limit: 'exchangesPerVhostMax',
@@ -146,7 +152,7 @@ const rows: readonly Row[] = [
         return outcome(client, 'exchange.declare-ok');
       });
     },
-    over: 'refused: 506',
+    over: 'refused: 506, see --limit exchangesPerVhostMax',
   },
   {
     limit: 'messageSizeBytesMax',
@@ -157,19 +163,19 @@ const rows: readonly Row[] = [
       client.send(1, { name: 'basic.get', queue: 'q' });
       return outcome(client, 'basic.get-ok');
     },
-    over: 'refused: 406',
+    over: 'refused: 406, see --limit messageSizeBytesMax',
   },
   {
     limit: 'connectionsMax',
     most: 3,
     ask: (broker, amount) => openMany(broker, amount, (number) => (number % 2 === 0 ? 'guest' : 'other')),
-    over: 'refused: 530',
+    over: 'refused: 530, see --limit connectionsMax',
   },
   {
     limit: 'connectionsPerUserMax',
     most: 3,
     ask: (broker, amount) => openMany(broker, amount, () => 'guest'),
-    over: 'refused: 530',
+    over: 'refused: 530, see --limit connectionsPerUserMax',
   },
   { limit: 'connectionsBeforeLoginMax', most: 3, ask: greeted, over: 'dropped' },
   {
@@ -257,6 +263,19 @@ for (const [sizes, delivered] of byteRows) {
     assert.equal(await deliveries(await brokerWith(t, { unsettledPerConsumerBytesMax: 100 }), sizes), delivered);
   });
 }
+
+test('channels are counted: they may bear any number', async (t) => {
+  const client = await new RawClient(await brokerWith(t, { channelsPerConnectionMax: 2 })).open();
+  const opened = async (number: number): Promise<Outcome> => {
+    client.send(number, { name: 'channel.open' });
+    return outcome(client, 'channel.open-ok');
+  };
+  assert.equal(await opened(65_535), 'fine');
+  client.send(65_535, { name: 'channel.close', replyCode: 200, replyText: '', classId: 0, methodId: 0 });
+  await client.method('channel.close-ok');
+  assert.deepEqual([await opened(40_000), await opened(65_535)], ['fine', 'fine']);
+  assert.equal(await opened(1), 'refused: 530, see --limit channelsPerConnectionMax');
+});
 
 test('many clients of a loopback address are not one stranger', async (t) => {
   const broker = await brokerWith(t, { connectionsBeforeLoginPerAddressMax: 1 });

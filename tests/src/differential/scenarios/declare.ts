@@ -154,6 +154,7 @@ const single: readonly Scenario[] = [
     steps: [make.exchange('amq.direct', 'direct'), make.exchange('amq.direct', 'fanout')],
   },
   { name: 'declare the default exchange', steps: [make.exchange('', 'direct')] },
+  { name: 'passive declare of the default exchange', steps: [make.exchange('', 'direct', { passive: true })] },
   { name: 'delete the default exchange', steps: [make.send({ name: 'exchange.delete', exchange: '' })] },
   { name: 'delete amq.direct', steps: [make.send({ name: 'exchange.delete', exchange: 'amq.direct' })] },
   { name: 'passive queue missing', steps: [make.count('~none')] },

@@ -21,6 +21,7 @@ import type { DiskReserve } from './disk-reserve.js';
 import { Flusher } from './flusher.js';
 import { defaultLimits } from './limits.js';
 import type { BrokerLimits } from './limits.js';
+import { forgetStop, markOfStop } from './orderly-stop.js';
 import { Pager } from './pager.js';
 import { neededMemoryBytes } from './process-memory.js';
 import { isLoopback } from './loopback.js';
@@ -202,6 +203,7 @@ class RunningBroker implements Broker, BrokerCore, Admission {
       vhost: (name) => this.#vhost(name),
     });
     this.#queueNumberLast = recovered.queueNumberLast;
+    if (recovered.wasStopped) this.log.append(forgetStop);
     if (recovered.queues > 0) this.logger.info('queues were recovered', { ...recovered });
     if (!this.vhosts.has(defaultVhost)) this.#addVhost(defaultVhost);
     const making = (options.users ?? []).map((user) => this.users.hold(user.name, this.#addFirstUser(user)));
@@ -327,6 +329,7 @@ class RunningBroker implements Broker, BrokerCore, Admission {
   }
 
   #lastCommit(): Promise<void> {
+    this.log.append(markOfStop(this.vhosts.values()));
     return new Promise((resolve) => {
       this.#onNoRoom = resolve;
       this.log.whenDurable(this.log.ticketOfLast, resolve);

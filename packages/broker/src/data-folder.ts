@@ -6,9 +6,10 @@ import { syncFolder, writeDurably } from './durable-file.js';
 
 /**
  * Version of the data folder that this broker writes, and the highest that it reads. 2: the database has a journal beside
- * it, which a broker that knows nothing of it would not read.
+ * it, which a broker that knows nothing of it would not read. 3: an orderly stop leaves a mark, which the next start must
+ * take away, and messages may have hidden copies.
  */
-export const formatVersion = 2;
+export const formatVersion = 3;
 
 const lockName = 'broker.lock';
 const formatName = 'format.json';

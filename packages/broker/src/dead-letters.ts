@@ -68,7 +68,9 @@ export class DeadLetters {
       routingKeys: [message.routingKey, ...copiesNamed(before)],
       atMs,
     });
-    const properties = deadLetterRoutingKey === undefined ? after : withoutCopies(after);
+    const keepsItsKeys = deadLetterRoutingKey === undefined;
+    const properties = keepsItsKeys ? after : withoutCopies(after);
+    const hiddenCopies = keepsItsKeys ? message.hiddenCopies : undefined;
     const letter = new Message({
       exchange,
       routingKey,
@@ -77,8 +79,9 @@ export class DeadLetters {
       body: message.body,
       arrivedAtMs: atMs,
       deathsInARow,
+      hiddenCopies,
     });
-    for (const target of this.#routes.find(exchange, routingKey, properties)) {
+    for (const target of this.#routes.find(exchange, routingKey, withHidden(properties, hiddenCopies))) {
       const isCircle = reason !== 'rejected' && isDeathCycle(properties.headers, target.name);
       if (!isCircle) target.enqueue(letter);
     }
@@ -88,6 +91,13 @@ export class DeadLetters {
 function copiesNamed({ headers }: BasicProperties): string[] {
   const copies = headers?.['CC'];
   return Array.isArray(copies) ? copies.filter((key): key is string => typeof key === 'string') : [];
+}
+
+/** The properties to route by: the copies that no receiver sees count, too. */
+function withHidden(properties: BasicProperties, hiddenCopies: readonly string[] | undefined): BasicProperties {
+  return hiddenCopies === undefined
+    ? properties
+    : { ...properties, headers: { ...properties.headers, BCC: hiddenCopies } };
 }
 
 /** A queue that names a routing key for its dead letters means that one only. */

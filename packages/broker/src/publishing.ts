@@ -25,6 +25,7 @@ interface Content {
   readonly properties: BasicProperties;
   readonly propertyBytes: Uint8Array;
   readonly body: Uint8Array;
+  readonly hiddenCopies?: readonly string[];
 }
 
 /** A publish that was checked and routed, and not handed to any queue yet. */
@@ -114,8 +115,9 @@ function checkProperties({ rights }: ChannelConnection, properties: BasicPropert
 function withoutHiddenCopies(content: ContentCommand): Content {
   const { headers } = content.properties;
   if (headers?.['BCC'] === undefined) return content;
-  const { BCC: _hidden, ...shown } = headers;
-  return rewritten(content, { ...content.properties, headers: shown });
+  const { BCC: hidden, ...shown } = headers;
+  const hiddenCopies = Array.isArray(hidden) ? hidden.filter((key): key is string => typeof key === 'string') : [];
+  return { ...rewritten(content, { ...content.properties, headers: shown }), hiddenCopies };
 }
 
 function withDirectReply(content: Content, replyName: string | undefined): Content {
@@ -127,7 +129,7 @@ function withDirectReply(content: Content, replyName: string | undefined): Conte
 }
 
 function rewritten(content: Content, properties: BasicProperties): Content {
-  return { properties, propertyBytes: encodeProperties(properties), body: content.body };
+  return { ...content, properties, propertyBytes: encodeProperties(properties) };
 }
 
 function answerDirectly(connection: ChannelConnection, message: Message): PublishOutcome {

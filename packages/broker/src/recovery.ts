@@ -3,6 +3,7 @@ import type { BrokerLimits } from './limits.js';
 import type { Queue } from './queue/queue.js';
 import { StoreDamage } from './store/message-store.js';
 import type { MessageStore } from './store/message-store.js';
+import type { StopRecord } from './orderly-stop.js';
 import type { PolicyRecord } from './policy/policies.js';
 import { recordKinds } from './topology-records.js';
 import type { BindingRecord, ExchangeRecord, QueueRecord } from './topology-records.js';
@@ -14,6 +15,8 @@ export interface Recovered {
   readonly messages: number;
   /** Highest number of a queue in the store. */
   readonly queueNumberLast: number;
+  /** The broker was stopped, and did not end by a crash. */
+  readonly wasStopped: boolean;
 }
 
 /** Where a recovery puts what it finds. */
@@ -30,21 +33,30 @@ export interface RecoveryTarget {
  * @throws StoreDamage.
  */
 export function recoverFrom(store: MessageStore, target: RecoveryTarget): Recovered {
-  const queues = recoverEntities(store, target);
+  const { queues, stop } = recoverEntities(store, target);
+  const seenUpTo = stop === undefined ? undefined : new Map(stop.seenUpTo);
   const touched = new Set<Queue>();
   let messages = 0;
   for (const { place, value } of store.messages()) {
     const queue = queues.get(place.queue);
     if (queue === undefined) throw new StoreDamage('messages', `queue number ${place.queue} is not declared`);
-    queue.recover(value, place.position);
+    const isSeen = seenUpTo === undefined || place.position <= (seenUpTo.get(place.queue) ?? 0);
+    queue.recover(value, place.position, isSeen);
     touched.add(queue);
     messages++;
   }
   for (const queue of touched) queue.recoveryEnded();
-  return { queues: queues.size, messages, queueNumberLast: Math.max(0, ...queues.keys()) };
+  const wasStopped = stop !== undefined;
+  return { queues: queues.size, messages, queueNumberLast: Math.max(0, ...queues.keys()), wasStopped };
 }
 
-function recoverEntities(store: MessageStore, target: RecoveryTarget): Map<number, Queue> {
+interface RecoveredEntities {
+  readonly queues: Map<number, Queue>;
+  /** Undefined after a crash. */
+  readonly stop: StopRecord | undefined;
+}
+
+function recoverEntities(store: MessageStore, target: RecoveryTarget): RecoveredEntities {
   const found = new Map<string, unknown[]>();
   for (const { key, value } of store.entities()) {
     const [kind = ''] = key.split('/');
@@ -62,5 +74,6 @@ function recoverEntities(store: MessageStore, target: RecoveryTarget): Map<numbe
     queues.set(record.number, target.vhost(record.vhost).recoverQueue(record));
   }
   for (const record of all<BindingRecord>(recordKinds.binding)) target.vhost(record.vhost).recoverBinding(record);
-  return queues;
+  const [stop] = all<StopRecord>(recordKinds.stop);
+  return { queues, stop };
 }

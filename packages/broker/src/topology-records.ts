@@ -36,6 +36,7 @@ export const recordKinds = {
   binding: 'binding',
   user: 'user',
   policy: 'policy',
+  stop: 'stop',
 } as const;
 
 /** A key made of words; each is escaped, so that names may hold anything. */

@@ -15,12 +15,16 @@ export interface MessageContent {
   readonly arrivedAtMs: number;
   /** Deaths since somebody rejected it, or since the broker's start. Default 0. */
   readonly deathsInARow?: number;
+  /** Further routing keys that no receiver sees, RabbitMQ's `BCC`: a dead letter goes there again. Default none. */
+  readonly hiddenCopies?: readonly string[] | undefined;
 }
 
 /** The broker adds to headers that were accepted, so it reads more than it accepts. */
 const ownLimits: DecodeLimits = { tableDepthMax: 16, tableEntriesMax: 1024, tableBytesMax: 256 * 1024 };
 
 const recordVersion = 1;
+/** As version 1, but the hidden copies stand before the body: their length in bytes (uint32) and a list in JSON. */
+const recordVersionWithCopies = 2;
 const fixedBytes = 1 + 8 + 1 + 1 + 4;
 const persistentMode = 2;
 /** Flags of a message that sets a priority or an expiration (AMQP 0-9-1 §4.2.6.1 and the properties of class basic). */
@@ -40,6 +44,7 @@ export class Message {
   readonly priority: number;
   /** Time to live that the sender asked for, in milliseconds. */
   readonly expirationMs: number | undefined;
+  readonly hiddenCopies: readonly string[] | undefined;
   #propertyBytes: Uint8Array;
   #body: Uint8Array;
   #record: Buffer | undefined;
@@ -53,6 +58,7 @@ export class Message {
     this.isPersistent = properties.deliveryMode === persistentMode;
     this.priority = properties.priority ?? 0;
     this.expirationMs = properties.expiration === undefined ? undefined : Number(properties.expiration);
+    this.hiddenCopies = content.hiddenCopies;
     this.#propertyBytes = content.propertyBytes;
     this.#body = content.body;
   }
@@ -64,20 +70,22 @@ export class Message {
     const keyEnd = propertiesAt - 4;
     const propertiesEnd = propertiesAt + record.readUInt32LE(keyEnd);
     const propertyBytes = record.subarray(propertiesAt, propertiesEnd);
+    const bodyAt = bodyAtOf(record, propertiesAt);
     return new Message({
       exchange: record.toString('utf8', 11, exchangeEnd),
       routingKey: record.toString('utf8', exchangeEnd, keyEnd),
       arrivedAtMs: record.readDoubleLE(1),
       properties: decodeProperties(propertyBytes, { limits: ownLimits }),
       propertyBytes,
-      body: record.subarray(propertiesEnd),
+      body: record.subarray(bodyAt),
+      hiddenCopies:
+        bodyAt === propertiesEnd ? undefined : copiesFrom(record.toString('utf8', propertiesEnd + 4, bodyAt)),
     });
   }
 
   /** Length of the body in what the store kept, without a look at the rest. */
   static bodyBytesOf(record: Buffer): number {
-    const propertiesAt = propertiesAtOf(record);
-    return record.length - propertiesAt - record.readUInt32LE(propertiesAt - 4);
+    return record.length - bodyAtOf(record, propertiesAtOf(record));
   }
 
   /** Whether the message in such a record says when it expires, or how urgent it is. */
@@ -115,9 +123,11 @@ export class Message {
     const exchangeBytes = Buffer.byteLength(this.exchange);
     const keyBytes = Buffer.byteLength(this.routingKey);
     const propertiesAt = checksumBytes + fixedBytes + exchangeBytes + keyBytes;
-    const bodyAt = propertiesAt + this.#propertyBytes.length;
+    const propertiesEnd = propertiesAt + this.#propertyBytes.length;
+    const copies = this.hiddenCopies === undefined ? undefined : Buffer.from(JSON.stringify(this.hiddenCopies));
+    const bodyAt = copies === undefined ? propertiesEnd : propertiesEnd + 4 + copies.length;
     const record = Buffer.allocUnsafeSlow(bodyAt + this.#body.length);
-    let at = record.writeUInt8(recordVersion, checksumBytes);
+    let at = record.writeUInt8(copies === undefined ? recordVersion : recordVersionWithCopies, checksumBytes);
     at = record.writeDoubleLE(this.arrivedAtMs, at);
     at = record.writeUInt8(exchangeBytes, at);
     at = record.writeUInt8(keyBytes, at);
@@ -125,8 +135,9 @@ export class Message {
     at += record.write(this.routingKey, at);
     record.writeUInt32LE(this.#propertyBytes.length, at);
     record.set(this.#propertyBytes, propertiesAt);
+    if (copies !== undefined) record.set(copies, record.writeUInt32LE(copies.length, propertiesEnd));
     record.set(this.#body, bodyAt);
-    this.#propertyBytes = record.subarray(propertiesAt, bodyAt);
+    this.#propertyBytes = record.subarray(propertiesAt, propertiesEnd);
     this.#body = record.subarray(bodyAt);
     return seal(record);
   }
@@ -135,6 +146,16 @@ export class Message {
 /** Where the properties begin in what the store kept. @throws StoreDamage for a form that is not known. */
 function propertiesAtOf(record: Buffer): number {
   const version = record[0];
-  if (version !== recordVersion) throw new StoreDamage('message', `its form ${version} is not known`);
+  if (version !== recordVersion && version !== recordVersionWithCopies)
+    throw new StoreDamage('message', `its form ${version} is not known`);
   return 11 + record.readUInt8(9) + record.readUInt8(10) + 4;
+}
+
+function bodyAtOf(record: Buffer, propertiesAt: number): number {
+  const propertiesEnd = propertiesAt + record.readUInt32LE(propertiesAt - 4);
+  return record[0] === recordVersion ? propertiesEnd : propertiesEnd + 4 + record.readUInt32LE(propertiesEnd);
+}
+
+function copiesFrom(text: string): readonly string[] {
+  return JSON.parse(text) as readonly string[];
 }

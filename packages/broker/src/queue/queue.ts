@@ -60,6 +60,7 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
   readonly #consumers: ConsumerList;
   #residentBytes = 0;
   #positionLast = 0;
+  #seenUpTo = 0;
   #hadConsumer = false;
   #hasReturned = false;
   #isDeleted = false;
@@ -104,6 +105,12 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
   get mayBeSeen(): boolean {
     return this.#unsettled.size > 0 || (this.#hasReturned && this.#ready.length > 0);
   }
+  /** The position up to which messages were handed out, as far as they are still here. */
+  get seenUpTo(): number {
+    let last = this.#seenUpTo;
+    for (const { position } of this.#unsettled) last = Math.max(last, position);
+    return last;
+  }
   /** Memory that waiting messages take, in bytes, roughly. */
   get residentBytes(): number {
     return this.#residentBytes;
@@ -141,21 +148,25 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
     return entry.stored?.ticket ?? 0;
   }
 
-  /** Puts a message back that the store kept, in the order of positions, before anybody uses the queue. It stays on disk. */
-  recover(record: Buffer, position: number): void {
+  /**
+   * Puts a message back that the store kept, in the order of positions, before anybody uses the queue. It stays on disk.
+   * @param isSeen - it may have been handed out before.
+   */
+  recover(record: Buffer, position: number, isSeen: boolean): void {
     this.#positionLast = Math.max(this.#positionLast, position);
-    this.#hasReturned = true;
+    if (isSeen) this.#seenUpTo = Math.max(this.#seenUpTo, position);
+    this.#hasReturned ||= isSeen;
     const bytes = Message.bodyBytesOf(record);
     const { messageTtlMs } = this.#options;
     if (messageTtlMs === undefined && !Message.hasOwnRules(record)) {
-      this.#ready.pushCold({ position, bytes, isRedelivered: true, expiresAtMs: undefined }, 0);
+      this.#ready.pushCold({ position, bytes, isRedelivered: isSeen, expiresAtMs: undefined }, 0);
       return;
     }
     const message = Message.fromRecord(record);
     const leftMs = this.#lifeLeftMs(message, message.arrivedAtMs);
     const expiresAtMs = leftMs === undefined ? undefined : this.#nowMs() + leftMs;
     this.#mayExpire ||= expiresAtMs !== undefined;
-    this.#ready.pushCold({ position, bytes, isRedelivered: true, expiresAtMs }, this.#priorityOf(message));
+    this.#ready.pushCold({ position, bytes, isRedelivered: isSeen, expiresAtMs }, this.#priorityOf(message));
   }
 
   /** Drops what ran out while the broker was down. To be called once after the last `recover`. */
@@ -191,6 +202,7 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
       if (!this.#unsettled.delete(entry)) continue;
       if (this.#isDeleted) this.#forget(entry);
       entry.isRedelivered = true;
+      this.#seenUpTo = Math.max(this.#seenUpTo, entry.position);
       entry.returns++;
       if (this.#isDeleted) continue;
       if (deliveryLimit !== undefined && entry.returns > deliveryLimit) this.#die(entry, 'delivery_limit');

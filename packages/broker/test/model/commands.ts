@@ -95,13 +95,15 @@ function plain(counter: Counter): fc.Arbitrary<Step>[] {
   });
   const purge = step('purge', counter, (model, world) => assert.equal(world.queue.purge(), model.purge()));
   const durable = step('durable', counter, (_model, world) => world.broker.durable());
-  const restart = step('restart', counter, async (model, world) => {
-    await world.restart();
-    model.restart();
-    const dead = model.dead.map(({ text }) => text).toSorted();
-    assert.deepEqual(world.deadLetters().toSorted(), dead, 'the dead letters');
-  });
-  return [fc.constant(get), fc.constant(get), fc.constant(purge), fc.constant(durable), fc.constant(restart)];
+  const restarts = (['stop', 'crash'] as const).map((how) =>
+    step(`restart after a ${how}`, counter, async (model, world) => {
+      await world.restart(how);
+      model.restart(how);
+      const dead = model.dead.map(({ text }) => text).toSorted();
+      assert.deepEqual(world.deadLetters().toSorted(), dead, 'the dead letters');
+    }),
+  );
+  return [get, get, purge, durable, ...restarts].map((command) => fc.constant(command));
 }
 
 function settleConsumed(

@@ -43,6 +43,8 @@ export class QueueModel {
   #usedAtMs = 0;
   #turn = 0;
   #positionLast = 0;
+  /** Position up to which messages were handed out and came back. */
+  #seenUpTo = 0;
 
   constructor(shape: QueueShape) {
     this.shape = shape;
@@ -141,15 +143,22 @@ export class QueueModel {
     this.#usedAtMs = this.nowMs;
   }
 
-  /** What was not safe is gone, what was out is back, and everybody is a stranger. */
-  restart(): void {
+  /**
+   * What was not safe is gone, and what was out is back. After an orderly stop it is known how far messages were handed
+   * out; after a crash everything may have been.
+   */
+  restart(how: 'stop' | 'crash'): void {
     const out = [...this.taken, ...this.consumers.flatMap(({ unsettled }) => unsettled)];
     const kept = [...this.ready, ...out].filter(({ isPersistent }) => isPersistent);
     this.ready = [];
     this.taken = [];
     this.consumers = [];
     this.#turn = 0;
-    for (const message of kept) this.#insert({ ...message, isRedelivered: true, returns: 0 });
+    const seen = how === 'crash' ? kept : out;
+    this.#seenUpTo = Math.max(this.#seenUpTo, ...seen.map(({ position }) => position));
+    for (const message of kept) {
+      this.#insert({ ...message, isRedelivered: message.position <= this.#seenUpTo, returns: 0 });
+    }
     this.dead = this.dead.filter(({ isPersistent }) => isPersistent);
     this.#usedAtMs = this.nowMs;
     this.#expire();
@@ -158,6 +167,7 @@ export class QueueModel {
   #giveBack(messages: readonly ModelMessage[]): void {
     for (const message of messages.toSorted((a, b) => b.position - a.position)) {
       message.isRedelivered = true;
+      this.#seenUpTo = Math.max(this.#seenUpTo, message.position);
       message.returns++;
       if (this.shape.isQuorum && message.returns > this.shape.deliveryLimit) this.#die(message, 'delivery_limit');
       else this.#insert(message);

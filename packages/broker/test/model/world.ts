@@ -41,7 +41,7 @@ export class Taker implements QueueConsumer {
 /** The real queue `q` of a real broker over a disk in memory, its dead letters in `dead`. */
 export class World {
   readonly clock: SimulatedClock = new SimulatedClock();
-  readonly #disk = emptyDisk();
+  #disk = emptyDisk();
   readonly #shape: QueueShape;
   readonly #memoryBytes: number;
   #broker: Broker | undefined;
@@ -75,9 +75,13 @@ export class World {
     this.declare();
   }
 
-  async restart(): Promise<void> {
+  /** After a crash the next broker finds what was durable, and not what a stop adds. */
+  async restart(how: 'stop' | 'crash'): Promise<void> {
     await this.broker.durable();
+    const { entities, messages } = this.#disk;
+    const asItWas = { entities: new Map(entities), messages: new Map(messages) };
     await this.broker.stop();
+    if (how === 'crash') this.#disk = asItWas;
     await this.start();
   }
 

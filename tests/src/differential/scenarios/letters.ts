@@ -76,6 +76,55 @@ function deadLetterKeys(): Scenario[] {
   );
 }
 
+const copies: Readonly<Record<string, FieldTable>> = {
+  CC: { CC: ['~copy'] },
+  BCC: { BCC: ['~copy'] },
+  'CC and BCC': { CC: ['~copy'], BCC: ['~hidden', '~copy'] },
+  'an empty BCC': { BCC: [] },
+};
+
+/** What becomes of the sender's copies when the dead letter keeps its routing key, takes another one, or dies again. */
+function deadCopies(): Scenario[] {
+  const reads = ['~copy', '~hidden', '~end'].flatMap((queue) => [make.get(queue), make.get(queue)]);
+  const keys: Readonly<Record<string, FieldTable>> = {
+    'its key': {},
+    'a new key': { 'x-dead-letter-routing-key': '~end' },
+  };
+  return Object.entries(copies).flatMap(([what, headers]) =>
+    Object.entries(keys).flatMap(([which, key]) => [
+      {
+        name: `dead letter with ${what} keeps ${which}`,
+        steps: [
+          make.exchange('~dlx', 'direct'),
+          ...['~copy', '~hidden', '~end'].flatMap((queue) => [make.queue(queue), make.bind(queue, '~dlx', queue)]),
+          make.queue('~q', { 'x-dead-letter-exchange': '~dlx', ...key }),
+          make.publish('~q', 'first', { properties: { headers, deliveryMode: 2 } }),
+          make.get('~q', false),
+          make.reject(1, false),
+          make.wait(),
+          ...reads,
+        ],
+      },
+      {
+        name: `dead letter with ${what} keeps ${which} and dies again`,
+        steps: [
+          make.exchange('~dlx', 'direct'),
+          make.exchange('~again', 'fanout'),
+          ...['~copy', '~hidden', '~end'].map((queue) => make.queue(queue)),
+          make.queue('~middle', { 'x-dead-letter-exchange': '', 'x-message-ttl': 0 }),
+          make.bind('~middle', '~again'),
+          make.queue('~q', { 'x-dead-letter-exchange': '~again', ...key }),
+          make.publish('~q', 'first', { properties: { headers, deliveryMode: 2 } }),
+          make.get('~q', false),
+          make.reject(1, false),
+          make.wait(),
+          ...reads,
+        ],
+      },
+    ]),
+  );
+}
+
 /** A queue that hands on at once what it gets, to another one. */
 const relay = (name: string, to: string): Step =>
   make.queue(name, { 'x-message-ttl': 0, 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': to });
@@ -332,6 +381,7 @@ const refusals: readonly Scenario[] = [
 export const letterScenarios: readonly Scenario[] = [
   ...everyDeath(),
   ...deadLetterKeys(),
+  ...deadCopies(),
   ...single,
   ...mandatories,
   ...transactions,

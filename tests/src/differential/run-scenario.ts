@@ -16,7 +16,7 @@ const endQuietMs = 60;
 /** Runs one scenario and answers what its clients saw, as text. `prefix` keeps its names apart from others'. */
 export async function runScenario(scenario: Scenario, subject: Subject, prefix: string): Promise<string> {
   const run = new Run(subject, prefix);
-  const steps = withNames(scenario.steps, prefix);
+  const steps = withNames(scenario.steps, { prefix, user: subject.users?.['c'] ?? 'guest' });
   try {
     for (const step of steps) await run.take(step);
     await run.quiet(endQuietMs);
@@ -75,14 +75,24 @@ class Run {
   }
 }
 
-function withNames(value: readonly Step[], prefix: string): Step[] {
-  return value.map((step) => replaced(step, prefix) as Step);
+interface Names {
+  readonly prefix: string;
+  readonly user: string;
 }
 
-/** Every text that begins with `~` gets the run's own prefix. */
-function replaced(value: unknown, prefix: string): unknown {
-  if (typeof value === 'string') return value.startsWith('~') ? prefix + value.slice(1) : value;
-  if (Array.isArray(value)) return value.map((inner) => replaced(inner, prefix));
+function withNames(value: readonly Step[], names: Names): Step[] {
+  return value.map((step) => replaced(step, names) as Step);
+}
+
+/** Every text that begins with `~` gets the run's own prefix, and one with `%` the name of connection `c`'s user. */
+function replaced(value: unknown, names: Names): unknown {
+  if (typeof value === 'string') return named(value, names);
+  if (Array.isArray(value)) return value.map((inner) => replaced(inner, names));
   if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, replaced(inner, prefix)]));
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, replaced(inner, names)]));
+}
+
+function named(text: string, { prefix, user }: Names): string {
+  if (text.startsWith('~')) return prefix + text.slice(1);
+  return text.startsWith('%') ? user + text.slice(1) : text;
 }

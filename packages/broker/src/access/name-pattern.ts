@@ -11,16 +11,17 @@ export const allNames: NamePattern = ['*'];
 
 /** Whether one of the globs covers the whole name. At most pattern length times name length steps. */
 export function matchesName(pattern: NamePattern, name: string): boolean {
-  return pattern.some((glob) => matchesGlob(glob, name));
+  return pattern.some((glob) => matchesGlob(glob, name, '*'));
 }
 
-function matchesGlob(glob: string, name: string): boolean {
+/** Whether a glob covers the whole name. `wildcard` is the element of the glob that stands for any run of characters. */
+export function matchesGlob(glob: ArrayLike<string>, name: string, wildcard: string): boolean {
   let at = 0;
   let globAt = 0;
   let starAt = -1;
   let resumeAt = 0;
   while (at < name.length) {
-    if (glob[globAt] === '*') {
+    if (glob[globAt] === wildcard) {
       starAt = globAt++;
       resumeAt = at;
     } else if (glob[globAt] === name[at]) {
@@ -31,7 +32,7 @@ function matchesGlob(glob: string, name: string): boolean {
       at = ++resumeAt;
     } else return false;
   }
-  while (glob[globAt] === '*') globAt++;
+  while (glob[globAt] === wildcard) globAt++;
   return globAt === glob.length;
 }
 

@@ -4,6 +4,7 @@ import { recordKey, recordKinds } from '../topology-records.js';
 import { allNames, matchesName, noNames } from './name-pattern.js';
 import type { NamePattern } from './name-pattern.js';
 import { hashPassword, PasswordCheck } from './password.js';
+import { matchesTopic } from './topic-pattern.js';
 
 /** What a user may do with names in one virtual host; RabbitMQ's three rights. */
 export interface Permissions {
@@ -11,7 +12,7 @@ export interface Permissions {
   readonly write: NamePattern;
   readonly read: NamePattern;
 }
-/** What routing keys a user may use on one topic exchange; without an entry, all. */
+/** What routing keys a user may use on one topic exchange, where `{username}` and `{vhost}` stand for the user's; without an entry, all. */
 export type TopicPermissions = Pick<Permissions, 'write' | 'read'>;
 export type Right = keyof Permissions;
 
@@ -126,6 +127,16 @@ export class Users {
     this.#save({ ...user, topicPermissions: { ...user.topicPermissions, [at.vhost]: inVhost } });
   }
 
+  /** Takes away what users may in a virtual host that ends. */
+  forgetVhost(vhost: string): void {
+    for (const user of this.#users.values()) {
+      if (!Object.hasOwn(user.permissions, vhost) && !Object.hasOwn(user.topicPermissions, vhost)) continue;
+      const { [vhost]: _rights, ...permissions } = user.permissions;
+      const { [vhost]: _topicRights, ...topicPermissions } = user.topicPermissions;
+      this.#save({ ...user, permissions, topicPermissions });
+    }
+  }
+
   /** Undefined takes the limit away. It holds for what is opened from now on. */
   setLimit(user: User, limit: UserLimit, most: number | undefined): void {
     const { [limit]: _old, ...others } = user.limits ?? {};
@@ -162,7 +173,7 @@ export function mayUseTopic(
   at: { readonly vhost: string; readonly exchange: string; readonly routingKey: string },
 ): boolean {
   const rights = ownEntry(ownEntry(user.topicPermissions, at.vhost) ?? {}, at.exchange);
-  return rights === undefined || matchesName(rights[right], at.routingKey);
+  return rights === undefined || matchesTopic(rights[right], at.routingKey, { username: user.name, vhost: at.vhost });
 }
 
 /** Names are chosen by clients, and `constructor` is one. */

@@ -1,6 +1,7 @@
 import type { FieldTable, FieldValue } from '@torcello/amqp091';
 import { patternFromRegex } from '../access/name-pattern.js';
 import type { NamePattern } from '../access/name-pattern.js';
+import { topicPatternFromRegex } from '../access/topic-pattern.js';
 import { hashFromRabbitMq } from '../access/password.js';
 import type { Permissions, TopicPermissions, User } from '../access/users.js';
 import { AmqpError } from '../amqp-error.js';
@@ -105,7 +106,7 @@ export async function importDefinitions(broker: Broker, definitions: Row): Promi
     broker.users.setPermissions(userOf(broker, row), text(row, 'vhost'), permissions);
   }
   for (const row of rows(definitions, 'topic_permissions')) {
-    const rights: TopicPermissions = { write: names(row, 'write'), read: names(row, 'read') };
+    const rights: TopicPermissions = { write: topics(row, 'write'), read: topics(row, 'read') };
     const at = { vhost: text(row, 'vhost'), exchange: text(row, 'exchange') };
     broker.users.setTopicPermissions(userOf(broker, row), at, rights);
   }
@@ -213,8 +214,16 @@ function text(row: Row, field: string): string {
 }
 
 function names(row: Row, right: string): NamePattern {
+  return patternOf(row, right, patternFromRegex);
+}
+
+function topics(row: Row, right: string): NamePattern {
+  return patternOf(row, right, topicPatternFromRegex);
+}
+
+function patternOf(row: Row, right: string, read: typeof patternFromRegex): NamePattern {
   const regex = text(row, right);
-  const pattern = patternFromRegex(regex);
+  const pattern = read(regex);
   if (pattern !== undefined) return pattern;
   throw new HttpError(400, `${right} '${regex}' is not understood: this broker runs no regular expressions`);
 }

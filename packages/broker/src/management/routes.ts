@@ -2,6 +2,7 @@ import { everything, userLimits } from '../access/users.js';
 import type { Permissions, UserLimit } from '../access/users.js';
 import { patternFromRegex } from '../access/name-pattern.js';
 import type { NamePattern } from '../access/name-pattern.js';
+import { topicPatternFromRegex } from '../access/topic-pattern.js';
 import { exportDefinitions, exportVhost, importDefinitions, importVhost } from './definitions.js';
 import { healthRoutes } from './health-routes.js';
 import { HttpError } from './http-error.js';
@@ -93,7 +94,8 @@ async function putTopicPermissions(request: RouteRequest): Promise<Answer> {
   const { exchange } = body;
   if (typeof exchange !== 'string') throw new HttpError(400, 'exchange is not a string');
   const isThere = user.topicPermissions[vhost.name]?.[exchange] !== undefined;
-  const rights = { write: pattern(body, 'write'), read: pattern(body, 'read') };
+  const read = topicPatternFromRegex;
+  const rights = { write: pattern(body, 'write', read), read: pattern(body, 'read', read) };
   broker.users.setTopicPermissions(user, { vhost: vhost.name, exchange }, rights);
   await broker.durable();
   return isThere ? noContent : created;
@@ -139,10 +141,14 @@ function tagsOf(value: unknown): string[] {
   return list.map((tag: unknown) => String(tag).trim()).filter((tag) => tag !== '');
 }
 
-function pattern(body: Readonly<Record<string, unknown>>, right: keyof typeof everything): NamePattern {
+function pattern(
+  body: Readonly<Record<string, unknown>>,
+  right: keyof typeof everything,
+  read: typeof patternFromRegex = patternFromRegex,
+): NamePattern {
   const regex = body[right];
   if (typeof regex !== 'string') throw new HttpError(400, `${right} is not a string`);
-  const names = patternFromRegex(regex);
+  const names = read(regex);
   if (names !== undefined) return names;
   const forms = "literals, '.*', '^', '$' and alternatives, where a backslash stands before each dot";
   throw new HttpError(

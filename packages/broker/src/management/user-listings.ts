@@ -1,4 +1,5 @@
 import { patternToRegex } from '../access/name-pattern.js';
+import { topicPatternToRegex } from '../access/topic-pattern.js';
 import { userLimits } from '../access/users.js';
 import type { User } from '../access/users.js';
 import type { Shown } from './listings.js';
@@ -24,8 +25,8 @@ export function topicPermissionsOf(user: User): Shown[] {
       user: user.name,
       vhost,
       exchange: name,
-      write: patternToRegex(write),
-      read: patternToRegex(read),
+      write: topicPatternToRegex(write),
+      read: topicPatternToRegex(read),
     })),
   );
 }

@@ -22,7 +22,8 @@ export async function permissionUsers(at: {
   await rabbit.control('add_user', user, user);
   const writeAll = `^(${write}.*|amq\\.topic)$`;
   await rabbit.control('set_permissions', '-p', vhost, user, `^${configure}.*$`, writeAll, `^(${read}.*|amq\\.topic)$`);
-  await rabbit.control('set_topic_permissions', '-p', vhost, user, 'amq.topic', '^perm\\..*$', '^perm\\..*$');
+  const topicRegex = '^(perm\\..*|{username}\\.{client_id}\\..*|{username}\\.own)$';
+  await rabbit.control('set_topic_permissions', '-p', vhost, user, 'amq.topic', topicRegex, topicRegex);
   await broker.users.put(user, { password: user, tags: [] });
   const change = (set: (there: NonNullable<ReturnType<Broker['users']['get']>>) => void): void => {
     for (const one of ['guest', user]) {
@@ -40,7 +41,8 @@ export async function permissionUsers(at: {
     ),
   );
   const limited = broker.users.get(user);
-  const rights = { write: ['perm.*'], read: ['perm.*'] };
+  const topics = ['perm.*', '{username}.{client_id}.*', '{username}.own'];
+  const rights = { write: topics, read: topics };
   if (limited !== undefined) broker.users.setTopicPermissions(limited, { vhost, exchange: 'amq.topic' }, rights);
   return { c: user };
 }
@@ -95,7 +97,12 @@ const operations: Readonly<Record<string, (queue: string) => Step>> = {
   }),
 };
 
-const topics: readonly Scenario[] = ['perm.a', 'perm.', 'perm', 'other.a', ''].map((routingKey) => ({
+const routingKeys = [
+  ...['perm.a', 'perm.', 'perm', 'other.a', ''],
+  ...['%.own', '%.owner', '%own', 'x%.own', '%.{client_id}.a', '%.x.a', '{username}.own'],
+];
+
+const topics: readonly Scenario[] = routingKeys.map((routingKey) => ({
   name: `permission: publish '${routingKey}' to a topic exchange`,
   steps: [{ on, publish: { exchange: 'amq.topic', routingKey } }, make.wait(), make.get('perm-read-none', true, on)],
 }));

@@ -92,6 +92,8 @@ export interface Broker {
   listen(at: HostPort, tls?: TlsIdentity): Promise<HostPort>;
   /** The virtual host of that name, made durably when it is not there. */
   createVhost(name: string): Promise<void>;
+  /** Closes its connections, deletes all that it holds, and takes its rights from users; false when there is none. */
+  deleteVhost(name: string): Promise<boolean>;
   /** Looks at free space and memory now, instead of at the next turn. */
   checkResources(): Promise<void>;
   /** What has happened since the start. */
@@ -239,6 +241,20 @@ class RunningBroker implements Broker, BrokerCore, Admission {
   async createVhost(name: string): Promise<void> {
     if (!this.vhosts.has(name)) this.#addVhost(name);
     await this.log.flushed();
+  }
+
+  async deleteVhost(name: string): Promise<boolean> {
+    const vhost = this.vhosts.get(name);
+    if (vhost === undefined) return false;
+    for (const connection of [...this.#connections]) {
+      if (connection.about.vhost === name) connection.force(`vhost '${name}' is deleted`);
+    }
+    vhost.clear();
+    this.vhosts.delete(name);
+    this.log.append({ kind: 'delete-entity', key: recordKey(recordKinds.vhost, name) });
+    this.users.forgetVhost(name);
+    await this.log.flushed();
+    return true;
   }
 
   checkResources(): Promise<void> {

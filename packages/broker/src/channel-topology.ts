@@ -55,9 +55,10 @@ export function bindExchange(scope: ChannelScope, method: MethodNamed<'exchange.
 }
 
 export function unbindExchange(scope: ChannelScope, method: MethodNamed<'exchange.unbind'>): void {
-  const destination = boundExchange(scope, method);
-  scope.connection.vhost.unbind({ ...bindingOf(method), source: method.source, destination });
-  if (!method.noWait) answer(scope, destination.definition.isDurable, { name: 'exchange.unbind-ok' });
+  const destination = exchangeToUnbind(scope, method);
+  if (destination !== undefined)
+    scope.connection.vhost.unbind({ ...bindingOf(method), source: method.source, destination });
+  if (!method.noWait) answer(scope, destination?.definition.isDurable === true, { name: 'exchange.unbind-ok' });
 }
 
 /** `queue.declare` (§1.7.2.1), also passive, also with a name made by the broker. */
@@ -181,16 +182,26 @@ function boundQueue(
   return queueNamed(scope, name);
 }
 
-function boundExchange(
+function boundExchange(scope: ChannelScope, method: MethodNamed<'exchange.bind'>): Exchange {
+  needBothExchanges(scope, method);
+  const destination: Destination = scope.connection.vhost.exchange(method.destination);
+  return destination;
+}
+
+/** A destination that is gone has taken its bindings along, and there is nothing to undo. */
+function exchangeToUnbind(scope: ChannelScope, method: MethodNamed<'exchange.unbind'>): Exchange | undefined {
+  needBothExchanges(scope, method);
+  return scope.connection.vhost.exchanges.get(method.destination);
+}
+
+function needBothExchanges(
   scope: ChannelScope,
   method: MethodNamed<'exchange.bind'> | MethodNamed<'exchange.unbind'>,
-): Exchange {
+): void {
   refuseDefault(method.source);
   refuseDefault(method.destination);
   scope.connection.rights.need('write', 'exchange', method.destination);
   needSource(scope, method, method.source);
-  const destination: Destination = scope.connection.vhost.exchange(method.destination);
-  return destination;
 }
 
 /** What is not there cannot be bound, and needs no unbinding. */

@@ -208,6 +208,18 @@ export class Vhost {
     return queue.delete();
   }
 
+  /** Deletes all that it holds, for its own end. */
+  clear(): void {
+    for (const queue of [...this.queues.values()]) this.deleteQueue(queue);
+    for (const exchange of [...this.exchanges.values()]) {
+      for (const binding of [...exchange.bindings.values()]) this.#removeBinding(binding);
+      if (!exchange.name.startsWith('amq.')) this.deleteExchange(exchange, { ifUnused: false });
+    }
+    for (const kind of ['policy', 'operator_policy'] as const) {
+      for (const { name } of [...this.policies(kind)]) this.deletePolicy(kind, name);
+    }
+  }
+
   /** @throws NOT_FOUND, ACCESS_REFUSED, RESOURCE_ERROR. */
   bind(wish: BindingWish): void {
     const source = this.exchange(wish.source);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
@@ -249,4 +250,40 @@ test('names that no client could use are refused, and nothing of the broker ends
     assert.equal((await call('PUT', path, body)).status, 400, path);
     assert.equal((await call('PUT', path.slice(0, -1), body)).status, 201, path);
   }
+});
+
+test('who makes a virtual host may do everything there; with it goes all that it holds, also over a restart', async (t) => {
+  const store = new MemoryStore();
+  const { broker, call } = await api(t, { store });
+  const { port } = await broker.listen({ host: '127.0.0.1', port: 0 });
+  assert.equal((await call('PUT', 'vhosts/shop')).status, 201);
+  const client = await connect(`amqp://guest:guest@127.0.0.1:${port}/shop`);
+  const over = once(client, 'close');
+  const channel = await client.createChannel();
+  await channel.assertExchange('x', 'topic');
+  await channel.assertExchange('y', 'fanout');
+  await channel.bindExchange('y', 'amq.topic', '#');
+  await channel.assertQueue('q');
+  await channel.bindQueue('q', 'x', '#');
+  channel.sendToQueue('q', Buffer.from('letter'), { persistent: true });
+  await call('PUT', 'topic-permissions/shop/guest', { exchange: 'x', write: '.*', read: '.*' });
+  await call('PUT', 'policies/shop/p', { pattern: '.*', definition: { 'max-length': 5 } });
+
+  assert.equal((await call('DELETE', 'vhosts/shop')).status, 204);
+  assert.match(String((await over)[0]), /CONNECTION_FORCED/);
+  assert.equal((await call('DELETE', 'vhosts/shop')).status, 404);
+  assert.equal((await call('DELETE', 'vhosts/%2f')).status, 400);
+  assert.deepEqual((await call('GET', 'users/guest/permissions')).json, [
+    { user: 'guest', vhost: '/', configure: '.*', write: '.*', read: '.*' },
+  ]);
+  assert.equal((await call('PUT', 'vhosts/shop')).status, 201);
+  assert.deepEqual((await call('GET', 'queues/shop')).json, []);
+  assert.deepEqual((await call('GET', 'policies/shop')).json, []);
+  assert.equal((await call('DELETE', 'vhosts/shop')).status, 204);
+  const stored = Array.from(store.entities(), ({ key, value }) => key + value);
+  assert.deepEqual(
+    stored.filter((entity) => entity.includes('shop')),
+    [],
+    'nothing of it is stored',
+  );
 });

@@ -3,6 +3,7 @@ import type { Permissions, UserLimit } from '../access/users.js';
 import { patternFromRegex } from '../access/name-pattern.js';
 import type { NamePattern } from '../access/name-pattern.js';
 import { topicPatternFromRegex } from '../access/topic-pattern.js';
+import { defaultVhost } from '../broker.js';
 import { exportDefinitions, exportVhost, importDefinitions, importVhost } from './definitions.js';
 import { healthRoutes } from './health-routes.js';
 import { HttpError } from './http-error.js';
@@ -21,6 +22,7 @@ export const routes: readonly Route[] = [
   { method: 'POST', path: 'definitions', isLarge: true, serve: putDefinitions },
   { method: 'POST', path: 'definitions/*', isLarge: true, serve: putVhostDefinitions },
   { method: 'PUT', path: 'vhosts/*', serve: putVhost },
+  { method: 'DELETE', path: 'vhosts/*', serve: deleteVhost },
   { method: 'PUT', path: 'users/*', serve: putUser },
   { method: 'DELETE', path: 'users/*', serve: deleteUser },
   { method: 'PUT', path: 'permissions/*/*', serve: putPermissions },
@@ -41,11 +43,21 @@ async function putVhostDefinitions(request: RouteRequest): Promise<Answer> {
   return noContent;
 }
 
-async function putVhost({ broker, names }: RouteRequest): Promise<Answer> {
+/** Who makes a virtual host may do everything in it, as on RabbitMQ. */
+async function putVhost({ broker, names, user }: RouteRequest): Promise<Answer> {
   const name = freshName('vhost', names[0] ?? '');
   const isThere = broker.vhosts.has(name);
+  const maker = isThere || user === undefined ? undefined : broker.users.get(user.name);
+  if (maker !== undefined) broker.users.setPermissions(maker, name, everything);
   await broker.createVhost(name);
   return isThere ? noContent : created;
+}
+
+async function deleteVhost(request: RouteRequest): Promise<Answer> {
+  const { name } = vhostNamed(request);
+  if (name === defaultVhost) throw new HttpError(400, `the vhost '${name}' stays: each start of the broker makes it`);
+  await request.broker.deleteVhost(name);
+  return noContent;
 }
 
 async function putUser({ broker, names, body }: RouteRequest): Promise<Answer> {

@@ -188,6 +188,15 @@ const single: readonly Scenario[] = [
   },
   { name: 'bind to a missing exchange', steps: [make.queue('~q'), make.bind('~q', '~none')] },
   { name: 'bind a missing queue', steps: [make.bind('~none', 'amq.direct')] },
+  {
+    name: 'unbind exchanges that are gone',
+    steps: [
+      make.exchange('~x', 'fanout'),
+      make.send({ name: 'exchange.unbind', source: '~x', destination: '~gone', routingKey: '', arguments: {} }),
+      make.send({ name: 'exchange.unbind', source: '~gone', destination: '~x', routingKey: '', arguments: {} }),
+      make.send({ name: 'exchange.unbind', source: '~gone', destination: '~away', routingKey: '', arguments: {} }),
+    ],
+  },
   { name: 'bind to the default exchange', steps: [make.queue('~q'), make.bind('~q', '', 'k')] },
   {
     name: 'bind exchanges that are missing',

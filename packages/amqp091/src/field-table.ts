@@ -24,9 +24,13 @@ const encodeDepthMax = 64;
 const dateMsMax = 8.64e15;
 const strictText = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** Reads one field table, its length first (§4.2.5.5). */
-export function readTable(reader: ByteReader, options: DecodeTableOptions = {}): FieldTable {
-  const limits = options.limits ?? decodeLimits;
+/** Reads one field table, its length first (§4.2.5.5). `usual` are the limits where the options name none. */
+export function readTable(
+  reader: ByteReader,
+  options: DecodeTableOptions = {},
+  usual: DecodeLimits = decodeLimits,
+): FieldTable {
+  const limits = options.limits ?? usual;
   const length = reader.long();
   if (length > limits.tableBytesMax) throw reader.error(`a table of ${length} bytes is over ${limits.tableBytesMax}`);
   return readEntries(reader.part(length), { limits, keepTypes: options.keepTypes ?? false, entries: 0 }, 1);

@@ -42,6 +42,7 @@ export {
   frameOverheadBytes,
   frameSizeBytesDefault,
   frameSizeBytesMin,
+  headersBytesMax,
   messageSizeBytesDefault,
 } from './limits.js';
 export type { DecodeLimits } from './limits.js';

@@ -9,6 +9,10 @@ export interface DecodeLimits {
 }
 
 export const decodeLimits: DecodeLimits = { tableDepthMax: 8, tableEntriesMax: 256, tableBytesMax: 32 * 1024 };
+/** The encoded headers of one message: what fits a frame of the default size, with room for what a broker adds. */
+export const headersBytesMax: number = 96 * 1024;
+/** What is accepted in the headers of a message. */
+export const headerLimits: DecodeLimits = { ...decodeLimits, tableBytesMax: headersBytesMax };
 
 /** The largest frame either side may send before tuning (§4.2.3 says 4096; RabbitMQ 4.1 asks for 8192). */
 export const frameSizeBytesMin: number = 8192;

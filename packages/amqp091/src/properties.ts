@@ -3,6 +3,7 @@ import { ByteWriter, smallSlabBytes } from './byte-writer.js';
 import { EncodeError } from './errors.js';
 import { readTable, writeTable, type DecodeTableOptions } from './field-table.js';
 import type { FieldTable } from './field-values.js';
+import { headerLimits } from './limits.js';
 
 /** The properties of a message (§1.8 "basic"). Absent is not the same as empty. */
 export interface BasicProperties {
@@ -101,7 +102,7 @@ function readProperty(reader: ByteReader, type: PropertyType, options: DecodeTab
     case 'octet':
       return reader.octet();
     case 'table':
-      return readTable(reader, options);
+      return readTable(reader, options, headerLimits);
     case 'timestamp':
       return reader.uint64();
   }

@@ -3,11 +3,14 @@ import { test } from 'node:test';
 import { inspect } from 'node:util';
 import fc from 'fast-check';
 import {
+  decodeProperties,
   decodeTable,
   EncodeError,
+  encodeProperties,
   encodeTable,
   fieldTablesEqual,
   fieldValuesEqual,
+  headersBytesMax,
   ProtocolError,
   typed,
   type FieldTag,
@@ -136,6 +139,15 @@ test('what is over a limit is a syntax error', () => {
   assert.equal((decodeTable(encodeTable({ a: Array(255).fill(1) }))['a'] as unknown[]).length, 255);
   assert.throws(() => decodeTable(encodeTable({ a: Array(256).fill(1) })), isSyntaxError);
   assert.throws(() => decodeTable(encodeTable({ a: 'x'.repeat(32 * 1024) })), isSyntaxError);
+});
+
+test('headers of a message may be longer than other tables, and no deeper', () => {
+  const read = (headers: FieldTable): unknown => decodeProperties(encodeProperties({ headers })).headers;
+  const long = { a: 'x'.repeat(headersBytesMax - 7) };
+  assert.deepEqual(read(long), long);
+  assert.throws(() => read({ a: 'x'.repeat(headersBytesMax - 6) }), isSyntaxError);
+  assert.throws(() => read({ a: Array(256).fill(1) }), isSyntaxError);
+  assert.throws(() => read({ a: [[[[[[[[[1]]]]]]]]] }), isSyntaxError);
 });
 
 test('lengths that lie are a syntax error and nothing else', () => {

@@ -61,7 +61,7 @@ export class ChannelConsumer implements QueueConsumer {
     if (!this.isSettledAtOnce) {
       this.#unsettled++;
       this.#channel.outstanding++;
-      this.#unsettledBytes += entry.message.body.length;
+      this.#unsettledBytes += entry.message.contentBytes;
     }
     this.#channel.deliver(this, entry);
   }
@@ -70,7 +70,7 @@ export class ChannelConsumer implements QueueConsumer {
   settled(entry: QueueEntry): void {
     this.#unsettled--;
     this.#channel.outstanding--;
-    this.#unsettledBytes -= entry.message.body.length;
+    this.#unsettledBytes -= entry.message.contentBytes;
   }
 
   onQueueEnd(): void {

@@ -14,7 +14,7 @@ export interface HeldWork {
   readonly settlements: readonly HeldSettlement[];
 }
 
-/** Bytes that a held publish or settlement costs besides its body, roughly. */
+/** Bytes that a held publish or settlement costs besides its content, roughly. */
 const overheadBytes = 128;
 
 /**
@@ -27,14 +27,14 @@ export class Transaction {
   #settlements: HeldSettlement[] = [];
   #bytes = 0;
 
-  /** @param bytesMax - bodies and settlements that one transaction may hold. */
+  /** @param bytesMax - messages and settlements that one transaction may hold. */
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
   }
 
   /** @throws RESOURCE_ERROR when the transaction holds more than it may. */
   holdPublish(publish: RoutedPublish): void {
-    this.#count(overheadBytes + publish.message.body.length);
+    this.#count(overheadBytes + publish.message.contentBytes);
     publish.message.keep();
     this.#publishes.push(publish);
   }

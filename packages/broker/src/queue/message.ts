@@ -103,6 +103,11 @@ export class Message {
     return this.#body;
   }
 
+  /** Properties and body, in bytes: what the message holds in memory. */
+  get contentBytes(): number {
+    return this.#propertyBytes.length + this.#body.length;
+  }
+
   /** The properties, decoded anew at each call. */
   properties(): BasicProperties {
     return decodeProperties(this.#propertyBytes, { keepTypes: true, limits: ownLimits });

@@ -14,7 +14,7 @@ export interface ReadyOwner {
 /** Messages read back at once: as many, or as many bytes. */
 const pageLength = 64;
 const pageBytes = 256 * 1024;
-/** Memory of a waiting message besides its body, in bytes, roughly. */
+/** Memory of a waiting message besides its content, in bytes, roughly. */
 const entryBytes = 512;
 
 /**
@@ -129,7 +129,7 @@ export class ReadyLevel {
 }
 
 function costOf(entry: QueueEntry): number {
-  return entryBytes + entry.message.body.length;
+  return entryBytes + entry.message.contentBytes;
 }
 
 function moveFirst(from: Ring, to: Ring): void {

@@ -370,6 +370,14 @@ const refusals: readonly Scenario[] = [
       make.get('~q'),
     ],
   },
+  {
+    name: 'headers that fill half of a frame',
+    steps: [
+      make.queue('~q'),
+      make.publish('~q', 'body', { properties: { headers: { long: 'x'.repeat(70_000) } } }),
+      make.get('~q'),
+    ],
+  },
   { name: 'an empty body', steps: [make.queue('~q'), make.publish('~q', ''), make.get('~q')] },
   {
     name: 'a body over many frames',

@@ -3,7 +3,7 @@ type Row = Readonly<Record<string, unknown>>;
 /** Rows under their headings, for a terminal. */
 export function table(rows: readonly Row[], columns: readonly string[]): string {
   const all = [columns, ...rows.map((row) => columns.map((column) => cell(row[column])))];
-  const widths = columns.map((_column, at) => Math.max(...all.map((row) => (row[at] ?? '').length)));
+  const widths = columns.map((_column, at) => all.reduce((width, row) => Math.max(width, (row[at] ?? '').length), 0));
   return all
     .map((row) =>
       row

@@ -47,7 +47,9 @@ export function recoverFrom(store: MessageStore, target: RecoveryTarget): Recove
   }
   for (const queue of touched) queue.recoveryEnded();
   const wasStopped = stop !== undefined;
-  return { queues: queues.size, messages, queueNumberLast: Math.max(0, ...queues.keys()), wasStopped };
+  let queueNumberLast = 0;
+  for (const number of queues.keys()) queueNumberLast = Math.max(queueNumberLast, number);
+  return { queues: queues.size, messages, queueNumberLast, wasStopped };
 }
 
 interface RecoveredEntities {

@@ -67,14 +67,20 @@ export class Users {
     return this.#users.values();
   }
 
-  /** The user whose password this is. A wrong name costs as little as it can; a wrong password is not told apart. */
+  /**
+   * The user whose password this is. A wrong name costs as little as it can; a wrong password is not told apart. When the
+   * password changes meanwhile, the new one counts.
+   */
   async login(name: string, password: string): Promise<User | undefined> {
     const held = this.#held.get(name);
     if (held !== undefined) await held;
     const user = this.#users.get(name);
     if (user === undefined || user.passwordHash === '') return undefined;
     const isRight = await this.#passwords.matches(password, user.passwordHash);
-    return isRight ? this.#users.get(name) : undefined;
+    const now = this.#users.get(name);
+    if (now?.passwordHash === user.passwordHash) return isRight ? now : undefined;
+    this.#passwords.forget(user.passwordHash);
+    return this.login(name, password);
   }
 
   /** Lets logins with a name wait until its user is made; `made` itself began before and does not. */

@@ -41,6 +41,7 @@ const noCapabilities: ClientCapabilities = {
   connectionBlocked: false,
   authenticationFailureClose: false,
 };
+const nothing = Buffer.alloc(0);
 const noMethod: MethodPlace = { classId: 0, methodId: 0 };
 const guestName = 'guest';
 
@@ -72,6 +73,8 @@ export class Connection implements ChannelConnection {
   #deadline: Timer | undefined;
   #isReading = true;
   #isStarved = false;
+  /** Its client does not read its answers, so that nothing is read from it either. */
+  #isUnread = false;
   #readAtMs: number;
   #writtenAtMs: number;
 
@@ -195,6 +198,7 @@ export class Connection implements ChannelConnection {
   resumed(): void {
     if (this.#isReading) return;
     this.#isReading = true;
+    this.#readAtMs = this.core.clock.monotonicMs();
     this.#handleFrames();
     if (this.#isReading) this.#stream.resume();
   }
@@ -251,8 +255,10 @@ export class Connection implements ChannelConnection {
   }
 
   #handleFrames(): void {
+    const outputMax = this.core.limits.unreadBytesMax - this.#stream.writableLength;
     try {
       while (this.#isReading && this.#state !== 'login' && this.#state !== 'closed') {
+        if (this.#writer.byteLength > outputMax) return this.#waitForReader();
         const frame = this.#reader.next();
         if (frame === undefined) return;
         this.#handle(frame);
@@ -260,6 +266,21 @@ export class Connection implements ChannelConnection {
     } catch (error) {
       this.#failFrom(error);
     }
+  }
+
+  /** Who asks, and does not read the answers, is not heard until it has. Its silence counts from now on. */
+  #waitForReader(): void {
+    this.#isUnread = true;
+    this.backlogIsFull();
+    this.flush();
+    this.#stream.write(nothing, () => this.#wasRead());
+  }
+
+  /** What waited for its client has gone. */
+  #wasRead(): void {
+    if (!this.#isUnread) return;
+    this.#isUnread = false;
+    this.resumed();
   }
 
   #failFrom(error: unknown): void {
@@ -414,9 +435,10 @@ export class Connection implements ChannelConnection {
   }
 
   #startHeartbeat(agreedMs: number): void {
-    const readAtMs = (): number => this.#readAtMs;
-    const writtenAtMs = (): number => this.#writtenAtMs;
     const { clock, limits } = this.core;
+    /** Who is not read for the disk's sake cannot be heard. */
+    const readAtMs = (): number => (this.#isReading || this.#isUnread ? this.#readAtMs : clock.monotonicMs());
+    const writtenAtMs = (): number => this.#writtenAtMs;
     this.#heartbeat = new Heartbeat(
       clock,
       { agreedMs, leastMs: limits.heartbeatMsMin },

@@ -31,7 +31,7 @@ export interface BrokerLimits {
   readonly messageSizeBytesMax: number;
   /** Deliveries that a consumer has not settled yet, whatever prefetch it asked for. */
   readonly unsettledPerConsumerMax: number;
-  /** Bytes of messages, properties and body, that a consumer has not settled yet. One delivery may pass it. */
+  /** Bytes of bodies that a consumer has not settled yet. One delivery may pass it. */
   readonly unsettledPerConsumerBytesMax: number;
   /**
    * Time that a delivery may wait for its settlement, in milliseconds; then its channel is closed with 406. A queue may
@@ -46,11 +46,13 @@ export interface BrokerLimits {
   readonly heartbeatMsMin: number;
   /** Bytes waiting in the socket of a slow reader before its consumers pause. */
   readonly outboundBytesMax: number;
+  /** Bytes waiting for a client that asks and does not read the answers, before reading from it stops. */
+  readonly unreadBytesMax: number;
   /** Frames of one channel that wait behind a declaration which is being made durable, before reading stops. */
   readonly channelBacklogFramesMax: number;
   /** Bytes that wait for the commit after the running one, before reading from publishers stops. */
   readonly uncommittedBytesMax: number;
-  /** Messages and settlements that one transaction may hold before its commit, in bytes. More is refused with 506. */
+  /** Bodies and settlements that one transaction may hold before its commit, in bytes. More is refused with 506. */
   readonly transactionBytesMax: number;
   /** Free space of the data folder, in bytes, below which publishes are refused; acknowledgements go on. */
   readonly diskFreeBytesMin: number;
@@ -100,6 +102,7 @@ export const defaultLimits: BrokerLimits = {
   heartbeatMs: 60_000,
   heartbeatMsMin: 5_000,
   outboundBytesMax: 1 * MiB,
+  unreadBytesMax: 32 * MiB,
   channelBacklogFramesMax: 1_000,
   uncommittedBytesMax: 32 * MiB,
   transactionBytesMax: 32 * MiB,

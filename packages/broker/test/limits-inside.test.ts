@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Duplex } from 'node:stream';
 import { test } from 'node:test';
-import { decodeLimits, FrameReader, FrameWriter, headersBytesMax } from '@torcello/amqp091';
+import { decodeLimits, FrameReader, FrameWriter } from '@torcello/amqp091';
 import type { FieldTable, MethodName, OutgoingMethod } from '@torcello/amqp091';
 import { silentLogger } from '@torcello/platform';
 import { seededRandom, SimulatedClock } from '@torcello/platform/testing';
@@ -27,16 +27,11 @@ async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Bytes of a name of one letter, and of the kind and length of a text. */
-const textEntryBytes = 7;
-/** Bytes of the properties of a message that has none. */
-const noPropertiesBytes = 2;
-
 for (const over of around) {
   const isRefused = over > 0;
   const name = `transactionBytesMax ${over}: a transaction is ${isRefused ? 'refused' : 'held and committed'}`;
   test(name, async (t) => {
-    const overhead = 128 + noPropertiesBytes;
+    const overhead = 128;
     const { broker } = await testBroker(t, { limits: { transactionBytesMax: 2_000 } });
     const client = await new RawClient(broker).open();
     await client.channel();
@@ -179,6 +174,40 @@ class StuckStream extends Duplex {
     await this.saw('channel.open-ok');
   }
 }
+
+for (const over of around) {
+  const answered = over < 0 ? 3 : 4;
+  test(`unreadBytesMax ${over} over three answers: who reads none of them is heard ${answered} times`, async (t) => {
+    const writer = new FrameWriter();
+    for (let count = 0; count < 3; count++) writer.method(1, { name: 'basic.get-empty' });
+    const { broker } = await testBroker(t, { limits: { unreadBytesMax: writer.byteLength + over } });
+    const stream = new StuckStream();
+    broker.accept(stream);
+    await stream.open();
+    stream.send(1, { name: 'queue.declare', queue: 'q', exclusive: true });
+    await stream.saw('queue.declare-ok');
+    stream.isStuck = true;
+    const asked = new FrameWriter();
+    for (let count = 0; count < 10; count++) asked.method(1, { name: 'basic.get', queue: 'q' });
+    stream.push(Buffer.concat(asked.take()));
+    await turns(20);
+    assert.equal(broker.counters.gotNothing, answered);
+    stream.destroy();
+    await turns(5);
+  });
+}
+
+test('unreadBytesMax: who reads late gets every answer', async (t) => {
+  const { broker } = await testBroker(t, { limits: { unreadBytesMax: 100 } });
+  const client = await new RawClient(broker).open();
+  await client.channel();
+  client.send(1, { name: 'queue.declare', queue: 'q', exclusive: true });
+  const asked = new FrameWriter();
+  for (let count = 0; count < 1_000; count++) asked.method(1, { name: 'basic.get', queue: 'q' });
+  client.raw(Buffer.concat(asked.take()));
+  for (let count = 0; count < 1_000; count++) await client.method('basic.get-empty');
+  client.destroy();
+});
 
 /** Bytes of the answer to `basic.consume` and of the first delivery. */
 function bytesOfFirst(bodyBytes: number): number {
@@ -331,6 +360,8 @@ function nested(depth: number): FieldTable {
   return depth === 1 ? {} : { t: nested(depth - 1) };
 }
 
+/** Bytes of a name of one letter, and of the kind and length of a text. */
+const textEntryBytes = 7;
 /** Tables of exactly the depth, number of values or size that the decoder's limits name. */
 const tables: readonly [limit: keyof typeof decodeLimits, make: (amount: number) => FieldTable][] = [
   ['tableDepthMax', nested],
@@ -359,29 +390,6 @@ const requests: readonly [
   ask: (put: Put, amount: number) => Promise<number>,
 ][] = [
   ['managementBodyBytesMax', 500, (put, bytes) => put('PUT', 'users/u', padded({ password_hash: '' }, bytes))],
-for (const over of around) {
-  const isRefused = over > 0;
-  test(`headersBytesMax ${over}: the headers of a message are ${isRefused ? 'a syntax error' : 'taken, kept and handed out'}`, async (t) => {
-    const { broker } = await testBroker(t);
-    const client = await new RawClient(broker).open();
-    await client.channel();
-    const args = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'dead' };
-    for (const [queue, table] of [['q', args] as const, ['dead', {}] as const]) {
-      client.send(1, { name: 'queue.declare', queue, durable: true, arguments: table });
-      await client.method('queue.declare-ok');
-    }
-    const headers = { a: 'x'.repeat(headersBytesMax + over - textEntryBytes) };
-    client.publish(1, 'q', { properties: { deliveryMode: 2, headers }, body: Buffer.from('body') });
-    client.send(1, { name: 'basic.get', queue: 'q' });
-    if (isRefused) return assert.equal((await client.method('connection.close')).replyCode, 502);
-    client.send(1, { name: 'basic.reject', deliveryTag: (await client.method('basic.get-ok')).deliveryTag });
-    client.send(1, { name: 'basic.get', queue: 'dead', noAck: true });
-    await client.method('basic.get-ok');
-    const frame = await client.frame();
-    assert.ok(frame?.type === 'header' && frame.propertyBytes.length > headersBytesMax + over, 'with its death');
-  });
-}
-
   ['definitionsBytesMax', 500, (put, bytes) => put('POST', 'definitions', padded({}, bytes))],
   ['usersMax', 3, (put, count) => each(count - 1, (number) => put('PUT', `users/${number}`, '{"password_hash":""}'))],
   ['usersMax', 3, (put, count) => put('POST', 'definitions', JSON.stringify({ users: usersNamed(count - 1) }))],

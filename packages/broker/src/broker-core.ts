@@ -5,6 +5,7 @@ import type { DirectReplies } from './direct-replies.js';
 import type { Flusher } from './flusher.js';
 import type { BrokerLimits } from './limits.js';
 import type { CommitLog } from './store/commit-log.js';
+import type { Turns } from './turns.js';
 import type { Vhost } from './vhost.js';
 
 /** Deprecated features of RabbitMQ that an operator may permit; named as there. */
@@ -22,6 +23,7 @@ export interface BrokerCore {
   readonly vhosts: ReadonlyMap<string, Vhost>;
   readonly permits: ReadonlySet<Permit>;
   readonly flusher: Flusher;
+  readonly turns: Turns;
   readonly counters: Counters;
   readonly directReplies: DirectReplies;
   /** Why publishes are refused now; undefined when they are not. */

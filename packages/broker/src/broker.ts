@@ -31,6 +31,7 @@ import { recoverFrom } from './recovery.js';
 import { CommitLog } from './store/commit-log.js';
 import type { MessagePlace, MessageStore } from './store/message-store.js';
 import { recordKey, recordKinds } from './topology-records.js';
+import { Turns } from './turns.js';
 import { Vhost } from './vhost.js';
 
 /** A user that the broker makes at its start, or gives this password to. */
@@ -136,6 +137,7 @@ class RunningBroker implements Broker, BrokerCore, Admission {
   readonly vhosts: Map<string, Vhost> = new Map();
   readonly permits: ReadonlySet<Permit>;
   readonly flusher: Flusher = new Flusher();
+  readonly turns: Turns = new Turns();
   readonly counters: Counters = zeroCounters();
   readonly directReplies: DirectReplies;
   readonly #store: MessageStore;

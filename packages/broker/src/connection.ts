@@ -36,12 +36,15 @@ const slabBytes = 16 * 1024;
 const closeMsMax = 3_000;
 /** Time for a client to end the stream after its `connection.close` was answered, in milliseconds. */
 const lingerMsMax = 100;
+/** Time that one connection may take before others get their turn, in milliseconds: alone, and where others wait already. */
+const sliceMs = { alone: 5, shared: 2 };
+/** So many frames after one another nobody looks at the clock. */
+const sliceFrames = 8;
 const noCapabilities: ClientCapabilities = {
   consumerCancelNotify: false,
   connectionBlocked: false,
   authenticationFailureClose: false,
 };
-const nothing = Buffer.alloc(0);
 const noMethod: MethodPlace = { classId: 0, methodId: 0 };
 const guestName = 'guest';
 
@@ -72,9 +75,8 @@ export class Connection implements ChannelConnection {
   #heartbeat: Heartbeat | undefined;
   #deadline: Timer | undefined;
   #isReading = true;
+  #awaitsTurn = false;
   #isStarved = false;
-  /** Its client does not read its answers, so that nothing is read from it either. */
-  #isUnread = false;
   #readAtMs: number;
   #writtenAtMs: number;
 
@@ -198,9 +200,13 @@ export class Connection implements ChannelConnection {
   resumed(): void {
     if (this.#isReading) return;
     this.#isReading = true;
-    this.#readAtMs = this.core.clock.monotonicMs();
-    this.#handleFrames();
-    if (this.#isReading) this.#stream.resume();
+    this.#goOn();
+  }
+
+  takeTurn(): void {
+    this.#awaitsTurn = false;
+    this.#goOn();
+    this.#waitForDisk();
   }
 
   channelEnded(channel: number): void {
@@ -254,33 +260,42 @@ export class Connection implements ChannelConnection {
     log.whenDurable(log.ticketOfLast, () => this.resumed());
   }
 
+  #goOn(): void {
+    this.#handleFrames();
+    if (!this.#isListening) return;
+    this.#readAtMs = this.core.clock.monotonicMs();
+    this.#stream.resume();
+  }
+
+  get #isListening(): boolean {
+    return this.#isReading && !this.#awaitsTurn;
+  }
+
+  /** A few bytes can mean much work, as a publish that reaches a thousand queues does: no connection works longer than a slice. */
   #handleFrames(): void {
-    const outputMax = this.core.limits.unreadBytesMax - this.#stream.writableLength;
+    const { clock, turns } = this.core;
+    const untilMs = clock.monotonicMs() + (turns.isIdle ? sliceMs.alone : sliceMs.shared);
     try {
-      while (this.#isReading && this.#state !== 'login' && this.#state !== 'closed') {
-        if (this.#writer.byteLength > outputMax) return this.#waitForReader();
+      for (let count = 1; this.#mayHandle; count++) {
         const frame = this.#reader.next();
         if (frame === undefined) return;
         this.#handle(frame);
+        if (count % sliceFrames === 0 && clock.monotonicMs() >= untilMs) return this.#awaitTurn();
       }
     } catch (error) {
       this.#failFrom(error);
     }
   }
 
-  /** Who asks, and does not read the answers, is not heard until it has. Its silence counts from now on. */
-  #waitForReader(): void {
-    this.#isUnread = true;
-    this.backlogIsFull();
-    this.flush();
-    this.#stream.write(nothing, () => this.#wasRead());
+  get #mayHandle(): boolean {
+    return this.#isListening && this.#state !== 'login' && this.#state !== 'closed';
   }
 
-  /** What waited for its client has gone. */
-  #wasRead(): void {
-    if (!this.#isUnread) return;
-    this.#isUnread = false;
-    this.resumed();
+  #awaitTurn(): void {
+    if (this.#state === 'closed') return;
+    this.#awaitsTurn = true;
+    this.#stream.pause();
+    this.core.turns.add(this);
   }
 
   #failFrom(error: unknown): void {
@@ -436,8 +451,7 @@ export class Connection implements ChannelConnection {
 
   #startHeartbeat(agreedMs: number): void {
     const { clock, limits } = this.core;
-    /** Who is not read for the disk's sake cannot be heard. */
-    const readAtMs = (): number => (this.#isReading || this.#isUnread ? this.#readAtMs : clock.monotonicMs());
+    const readAtMs = (): number => (this.#isListening ? this.#readAtMs : clock.monotonicMs());
     const writtenAtMs = (): number => this.#writtenAtMs;
     this.#heartbeat = new Heartbeat(
       clock,

@@ -2,7 +2,7 @@ import type { Clock, Timer } from '@torcello/platform';
 
 /** What a heartbeat watches and does. */
 export interface HeartbeatPeer {
-  /** Instants on the monotonic clock of the last bytes read and written, in milliseconds. */
+  /** Instants on the monotonic clock of the last bytes read and written, in milliseconds. While nobody reads there is no silence. */
   readonly readAtMs: number;
   readonly writtenAtMs: number;
   sendHeartbeat(): void;
@@ -12,7 +12,8 @@ export interface HeartbeatPeer {
 
 /**
  * Heartbeats of one connection (AMQP 0-9-1 §4.2.7): any traffic counts, a quiet side sends every half interval, and
- * silence of two intervals ends the connection.
+ * silence of two intervals ends the connection. A broker that could not look in time, because it was busy or stopped,
+ * first reads what came meanwhile.
  */
 export class Heartbeat {
   readonly #clock: Clock;
@@ -20,6 +21,7 @@ export class Heartbeat {
   readonly #silenceMs: number;
   readonly #peer: HeartbeatPeer;
   #timer: Timer | undefined;
+  #dueAtMs = 0;
 
   /** @param interval.leastMs - silence is never judged by less than this. */
   constructor(clock: Clock, interval: { readonly agreedMs: number; readonly leastMs: number }, peer: HeartbeatPeer) {
@@ -36,12 +38,14 @@ export class Heartbeat {
   }
 
   #arm(): void {
+    this.#dueAtMs = this.#clock.monotonicMs() + this.#intervalMs / 2;
     this.#timer = this.#clock.after(this.#intervalMs / 2, () => this.#look());
   }
 
   #look(): void {
     const nowMs = this.#clock.monotonicMs();
-    if (nowMs - this.#peer.readAtMs >= this.#silenceMs) return this.#peer.onSilence();
+    const isInTime = nowMs - this.#dueAtMs < this.#intervalMs / 2;
+    if (isInTime && nowMs - this.#peer.readAtMs >= this.#silenceMs) return this.#peer.onSilence();
     if (nowMs - this.#peer.writtenAtMs >= this.#intervalMs / 2) this.#peer.sendHeartbeat();
     this.#arm();
   }

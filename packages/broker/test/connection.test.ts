@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
+import { FrameWriter } from '@torcello/amqp091';
+import { systemClock } from '@torcello/platform';
+import type { Timer } from '@torcello/platform';
 import { SimulatedClock } from '@torcello/platform/testing';
+import { Heartbeat } from '../src/heartbeat.js';
 import { MemoryStore, startBroker } from '../src/index.js';
 import type { Broker, BrokerOptions } from '../src/index.js';
 import { RawClient } from './support/raw-client.js';
@@ -228,31 +232,52 @@ test('who publishes faster than the disk writes is not read until it has caught 
   await leave(client);
 });
 
+test('a broker that could not look in time reads first what came meanwhile', () => {
+  let [nowMs, look, silences] = [0, (): void => undefined, 0];
+  const after = (_ms: number, action: () => void): Timer => {
+    look = action;
+    return { cancel: () => undefined };
+  };
+  const peer = { readAtMs: 0, writtenAtMs: 0, sendHeartbeat: () => undefined, onSilence: () => (silences += 1) };
+  const _watching = new Heartbeat(
+    { ...systemClock, after, monotonicMs: () => nowMs },
+    { agreedMs: 10_000, leastMs: 5_000 },
+    peer,
+  );
+  nowMs = 60_000;
+  look();
+  assert.equal(silences, 0, 'the look was due 55 s ago');
+  nowMs += 5_000;
+  look();
+  assert.equal(silences, 1, 'and this one is in time');
+});
+
+test('a connection with much to do lets another one have its turn', async (t) => {
+  let ticks = 0;
+  const clock = { ...systemClock, monotonicMs: () => ++ticks };
+  const broker = await startBroker({ store: new MemoryStore(), users: [{ name: 'guest', password: 'guest' }], clock });
+  t.after(() => broker.stop());
+  const [busy, other] = [await new RawClient(broker).open(), await new RawClient(broker).open()];
+  await busy.channel();
+  await other.channel();
+  const writer = new FrameWriter();
+  const asked = 1_000;
+  for (let count = 0; count < asked; count++) {
+    writer.method(1, { name: 'exchange.declare', exchange: 'amq.direct', type: 'direct', passive: true });
+  }
+  const answerBytes = 12;
+  let answeredBytes = 0;
+  busy.stream.on('data', (chunk: Buffer) => (answeredBytes += chunk.length));
+  const answeredBefore = new Promise<number>((resolve) => other.stream.once('data', () => resolve(answeredBytes)));
+  busy.raw(Buffer.concat(writer.take()));
+  other.send(1, { name: 'exchange.declare', exchange: 'amq.direct', type: 'direct', passive: true });
+  assert.ok((await answeredBefore) < asked * answerBytes, 'the other one is answered before all of the first');
+  for (let count = 0; count < asked; count++) await busy.method('exchange.declare-ok');
+  await other.method('exchange.declare-ok');
+  await leave(busy);
+  await leave(other);
+});
+
 async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
-
-test('a client that is not read because the disk is slow is not taken for silent', async (t) => {
-  const store = new SlowStore();
-  store.quicken();
-  const { broker, clock } = await brokerWith(t, { store, limits: { uncommittedBytesMax: 1_000 } });
-  const client = await new RawClient(broker).open({ heartbeat: 5 });
-  await client.channel();
-  client.send(1, { name: 'queue.declare', queue: 'q', durable: true });
-  await client.method('queue.declare-ok');
-  store.isSlow = true;
-  const letter = { properties: { deliveryMode: 2 }, body: Buffer.alloc(2_000) };
-  client.publish(1, 'q', letter);
-  while (store.batches.length < 2) await new Promise((resolve) => setImmediate(resolve));
-  client.publish(1, 'q', letter);
-  await new Promise((resolve) => setImmediate(resolve));
-  for (let beats = 0; beats < 20; beats++) {
-    client.heartbeat();
-    await clock.advance(5_000);
-  }
-  assert.equal(broker.connectionCount, 1);
-  store.quicken();
-  client.send(1, { name: 'queue.declare', queue: 'q', passive: true });
-  assert.equal((await client.method('queue.declare-ok')).messageCount, 2);
-  await leave(client);
-});

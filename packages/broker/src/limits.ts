@@ -31,7 +31,7 @@ export interface BrokerLimits {
   readonly messageSizeBytesMax: number;
   /** Deliveries that a consumer has not settled yet, whatever prefetch it asked for. */
   readonly unsettledPerConsumerMax: number;
-  /** Bytes of bodies that a consumer has not settled yet. One delivery may pass it. */
+  /** Bytes of messages, properties and body, that a consumer has not settled yet. One delivery may pass it. */
   readonly unsettledPerConsumerBytesMax: number;
   /**
    * Time that a delivery may wait for its settlement, in milliseconds; then its channel is closed with 406. A queue may
@@ -52,7 +52,7 @@ export interface BrokerLimits {
   readonly channelBacklogFramesMax: number;
   /** Bytes that wait for the commit after the running one, before reading from publishers stops. */
   readonly uncommittedBytesMax: number;
-  /** Bodies and settlements that one transaction may hold before its commit, in bytes. More is refused with 506. */
+  /** Messages and settlements that one transaction may hold before its commit, in bytes. More is refused with 506. */
   readonly transactionBytesMax: number;
   /** Free space of the data folder, in bytes, below which publishes are refused; acknowledgements go on. */
   readonly diskFreeBytesMin: number;

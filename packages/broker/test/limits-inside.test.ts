@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Duplex } from 'node:stream';
 import { test } from 'node:test';
-import { decodeLimits, FrameReader, FrameWriter } from '@torcello/amqp091';
+import { decodeLimits, FrameReader, FrameWriter, headersBytesMax } from '@torcello/amqp091';
 import type { FieldTable, MethodName, OutgoingMethod } from '@torcello/amqp091';
 import { silentLogger } from '@torcello/platform';
 import { seededRandom, SimulatedClock } from '@torcello/platform/testing';
@@ -27,11 +27,16 @@ async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
+/** Bytes of a name of one letter, and of the kind and length of a text. */
+const textEntryBytes = 7;
+/** Bytes of the properties of a message that has none. */
+const noPropertiesBytes = 2;
+
 for (const over of around) {
   const isRefused = over > 0;
   const name = `transactionBytesMax ${over}: a transaction is ${isRefused ? 'refused' : 'held and committed'}`;
   test(name, async (t) => {
-    const overhead = 128;
+    const overhead = 128 + noPropertiesBytes;
     const { broker } = await testBroker(t, { limits: { transactionBytesMax: 2_000 } });
     const client = await new RawClient(broker).open();
     await client.channel();
@@ -356,12 +361,33 @@ for (const over of around) {
   });
 }
 
+for (const over of around) {
+  const isRefused = over > 0;
+  test(`headersBytesMax ${over}: the headers of a message are ${isRefused ? 'a syntax error' : 'taken, kept and handed out'}`, async (t) => {
+    const { broker } = await testBroker(t);
+    const client = await new RawClient(broker).open();
+    await client.channel();
+    const args = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'dead' };
+    for (const [queue, table] of [['q', args] as const, ['dead', {}] as const]) {
+      client.send(1, { name: 'queue.declare', queue, durable: true, arguments: table });
+      await client.method('queue.declare-ok');
+    }
+    const headers = { a: 'x'.repeat(headersBytesMax + over - textEntryBytes) };
+    client.publish(1, 'q', { properties: { deliveryMode: 2, headers }, body: Buffer.from('body') });
+    client.send(1, { name: 'basic.get', queue: 'q' });
+    if (isRefused) return assert.equal((await client.method('connection.close')).replyCode, 502);
+    client.send(1, { name: 'basic.reject', deliveryTag: (await client.method('basic.get-ok')).deliveryTag });
+    client.send(1, { name: 'basic.get', queue: 'dead', noAck: true });
+    await client.method('basic.get-ok');
+    const frame = await client.frame();
+    assert.ok(frame?.type === 'header' && frame.propertyBytes.length > headersBytesMax + over, 'with its death');
+  });
+}
+
 function nested(depth: number): FieldTable {
   return depth === 1 ? {} : { t: nested(depth - 1) };
 }
 
-/** Bytes of a name of one letter, and of the kind and length of a text. */
-const textEntryBytes = 7;
 /** Tables of exactly the depth, number of values or size that the decoder's limits name. */
 const tables: readonly [limit: keyof typeof decodeLimits, make: (amount: number) => FieldTable][] = [
   ['tableDepthMax', nested],

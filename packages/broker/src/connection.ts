@@ -45,6 +45,7 @@ const noCapabilities: ClientCapabilities = {
   connectionBlocked: false,
   authenticationFailureClose: false,
 };
+const nothing = Buffer.alloc(0);
 const noMethod: MethodPlace = { classId: 0, methodId: 0 };
 const guestName = 'guest';
 
@@ -77,6 +78,8 @@ export class Connection implements ChannelConnection {
   #isReading = true;
   #awaitsTurn = false;
   #isStarved = false;
+  /** Its client does not read its answers, so that nothing is read from it either. */
+  #isUnread = false;
   #readAtMs: number;
   #writtenAtMs: number;
 
@@ -273,10 +276,12 @@ export class Connection implements ChannelConnection {
 
   /** A few bytes can mean much work, as a publish that reaches a thousand queues does: no connection works longer than a slice. */
   #handleFrames(): void {
-    const { clock, turns } = this.core;
+    const { clock, turns, limits } = this.core;
     const untilMs = clock.monotonicMs() + (turns.isIdle ? sliceMs.alone : sliceMs.shared);
+    const outputMax = limits.unreadBytesMax - this.#stream.writableLength;
     try {
       for (let count = 1; this.#mayHandle; count++) {
+        if (this.#writer.byteLength > outputMax) return this.#waitForReader();
         const frame = this.#reader.next();
         if (frame === undefined) return;
         this.#handle(frame);
@@ -285,6 +290,21 @@ export class Connection implements ChannelConnection {
     } catch (error) {
       this.#failFrom(error);
     }
+  }
+
+  /** Who asks, and does not read the answers, is not heard until it has. Its silence counts from now on. */
+  #waitForReader(): void {
+    this.#isUnread = true;
+    this.backlogIsFull();
+    this.flush();
+    this.#stream.write(nothing, () => this.#wasRead());
+  }
+
+  /** What waited for its client has gone. */
+  #wasRead(): void {
+    if (!this.#isUnread) return;
+    this.#isUnread = false;
+    this.resumed();
   }
 
   get #mayHandle(): boolean {
@@ -451,7 +471,8 @@ export class Connection implements ChannelConnection {
 
   #startHeartbeat(agreedMs: number): void {
     const { clock, limits } = this.core;
-    const readAtMs = (): number => (this.#isListening ? this.#readAtMs : clock.monotonicMs());
+    /** Who is not read for the disk's sake, or another one's turn, cannot be heard. */
+    const readAtMs = (): number => (this.#isListening || this.#isUnread ? this.#readAtMs : clock.monotonicMs());
     const writtenAtMs = (): number => this.#writtenAtMs;
     this.#heartbeat = new Heartbeat(
       clock,

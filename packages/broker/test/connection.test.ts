@@ -281,3 +281,28 @@ test('a connection with much to do lets another one have its turn', async (t) =>
 async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
+
+test('a client that is not read because the disk is slow is not taken for silent', async (t) => {
+  const store = new SlowStore();
+  store.quicken();
+  const { broker, clock } = await brokerWith(t, { store, limits: { uncommittedBytesMax: 1_000 } });
+  const client = await new RawClient(broker).open({ heartbeat: 5 });
+  await client.channel();
+  client.send(1, { name: 'queue.declare', queue: 'q', durable: true });
+  await client.method('queue.declare-ok');
+  store.isSlow = true;
+  const letter = { properties: { deliveryMode: 2 }, body: Buffer.alloc(2_000) };
+  client.publish(1, 'q', letter);
+  while (store.batches.length < 2) await new Promise((resolve) => setImmediate(resolve));
+  client.publish(1, 'q', letter);
+  await new Promise((resolve) => setImmediate(resolve));
+  for (let beats = 0; beats < 20; beats++) {
+    client.heartbeat();
+    await clock.advance(5_000);
+  }
+  assert.equal(broker.connectionCount, 1);
+  store.quicken();
+  client.send(1, { name: 'queue.declare', queue: 'q', passive: true });
+  assert.equal((await client.method('queue.declare-ok')).messageCount, 2);
+  await leave(client);
+});

@@ -9,10 +9,13 @@ const source = fileURLToPath(new URL('../support/broker-main.ts', import.meta.ur
 /** A file of this run alone: a longer one may be under way. */
 const bundle = fileURLToPath(new URL(`../../dist/crash-program-${process.pid}.mjs`, import.meta.url));
 
-/** Bundles the broker's program from source, because thousands of starts are worth it. Answers the file. */
-export async function bundleBroker(): Promise<string> {
+/**
+ * Bundles the broker's program from source, because thousands of starts are worth it. Answers the file.
+ * @param input - another program around it.
+ */
+export async function bundleBroker(input: string = source): Promise<string> {
   const build = await rolldown({
-    input: source,
+    input,
     platform: 'node',
     external: ['lmdb'],
     resolve: { conditionNames: ['source', 'import', 'node'], extensionAlias: { '.js': ['.ts', '.js'] } },

@@ -1,7 +1,7 @@
 /**
  * `npm run bench -- broker [--rounds N] [--json] [--only TEXT]`: RabbitMQ and the embedded broker beside each other, with the
- * same client (amqplib) and durable queues; every confirm of the embedded broker comes after a sync. Processor time is that
- * of the broker. `--only` takes the cases whose title holds the text. Needs a build, and RabbitMQ installed.
+ * same client (amqplib, once bare frames) and durable queues; every confirm of the embedded broker comes after a sync. Processor
+ * time is that of the broker. `--only` takes the cases whose title holds the text. Needs a build, and RabbitMQ installed.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { connect } from 'amqplib';
 import { startRabbitMq } from '../packages/test-support/dist/src/index.js';
+import { caller } from './contenders/codec.mjs';
 import { compare } from './lib/compare.mjs';
 
 const { values } = parseArgs({
@@ -54,6 +55,8 @@ try {
   await beside('consume with ack, prefetch 500', (url) => consuming(url, { count: 20_000 }));
   await beside('RPC, 1 outstanding', (url) => calling(url, { outstanding: 1, count: 1_000 }));
   await beside('RPC, 100 outstanding', (url) => calling(url, { outstanding: 100, count: 10_000 }));
+  // amqplib takes most of a call: a client of bare frames shows more of the brokers.
+  await beside('RPC, 100 outstanding, bare frames', (url) => callingBare(url, { outstanding: 100, count: 10_000 }));
   await beside('fan-out to 20 queues, deliveries', (url) => fanningOut(url, { queues: 20, count: 1_000 }));
 } finally {
   await ours.stop();
@@ -194,6 +197,15 @@ async function calling(url, { outstanding, count }) {
   const end = async () => {
     await client.end();
     await server.end();
+  };
+  return { run, end };
+}
+
+async function callingBare(url, { outstanding, count }) {
+  const { call, end } = await caller(url);
+  const run = async () => {
+    await keepOutstanding({ outstanding, count }, call);
+    return count;
   };
   return { run, end };
 }

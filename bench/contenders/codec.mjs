@@ -1,5 +1,5 @@
 import { createConnection } from 'node:net';
-import { FrameReader, FrameWriter } from '../../packages/amqp091/dist/src/index.js';
+import { decodeProperties, FrameReader, FrameWriter } from '../../packages/amqp091/dist/src/index.js';
 import { createJobs } from './jobs.mjs';
 
 /**
@@ -16,11 +16,52 @@ export async function codec(url) {
   };
 }
 
+/** Calls over two connections, one that asks and one that answers: nothing is confirmed, deliveries are settled at once. */
+export async function caller(url) {
+  const [client, server] = await Promise.all([subscribed(url), subscribed(url)]);
+  server.wire.onContent = ({ replyTo, correlationId }, body) => server.publish(replyTo, { correlationId }, body);
+  const waiting = new Map();
+  client.wire.onContent = ({ correlationId }) => {
+    waiting.get(correlationId)();
+    waiting.delete(correlationId);
+  };
+  const body = Buffer.alloc(256, 'x');
+  let last = 0;
+  const call = () =>
+    new Promise((resolve) => {
+      last += 1;
+      const correlationId = String(last);
+      waiting.set(correlationId, resolve);
+      client.publish(server.queue, { correlationId, replyTo: client.queue }, body);
+    });
+  const end = () => {
+    client.wire.socket.destroy();
+    server.wire.socket.destroy();
+  };
+  return { call, end };
+}
+
+async function subscribed(url) {
+  const wire = new Wire(new URL(url).port);
+  await login(wire, new URL(url));
+  await wire.ask(1, { name: 'channel.open' }, 'channel.open-ok');
+  const { queue } = await wire.ask(1, { name: 'queue.declare', queue: '', exclusive: true }, 'queue.declare-ok');
+  await wire.ask(1, { name: 'basic.consume', queue, consumerTag: 'caller', noAck: true }, 'basic.consume-ok');
+  const publish = (routingKey, properties, body) => {
+    wire.writer.content(1, { name: 'basic.publish', exchange: '', routingKey }, { properties, body });
+    wire.flushSoon();
+  };
+  return { wire, queue, publish };
+}
+
 /** Frames in and out; what is written in one turn leaves together. */
 class Wire {
   writer = new FrameWriter();
   socket;
   onMethod = () => undefined;
+  /** Properties and body of a delivery whose body came in one frame. */
+  onContent = undefined;
+  #properties = {};
   #onAnswer = () => undefined;
   #isPlanned = false;
 
@@ -30,11 +71,19 @@ class Wire {
     this.socket.on('data', (chunk) => {
       reader.push(chunk);
       for (let frame = reader.next(); frame !== undefined; frame = reader.next()) {
-        if (frame.type !== 'method') continue;
-        this.#onAnswer(frame.method);
-        this.onMethod(frame.method);
+        this.#handle(frame);
       }
     });
+  }
+
+  #handle(frame) {
+    if (frame.type === 'method') {
+      this.#onAnswer(frame.method);
+      this.onMethod(frame.method);
+    }
+    if (this.onContent === undefined) return;
+    if (frame.type === 'header') this.#properties = decodeProperties(frame.propertyBytes);
+    if (frame.type === 'body') this.onContent(this.#properties, frame.payload);
   }
 
   flushSoon(before = () => undefined) {

@@ -77,16 +77,17 @@ export function handToQueues(
     return { ticket: 0, isRefused: true, isUnrouted: false, message };
   }
   if (routed.isDirectReply) return answerDirectly(connection, message);
-  const queues = routed.queues.filter(({ isDeleted }) => !isDeleted);
-  if (queues.length === 0) return { ...noReceiver, message };
   let ticket = 0;
   let isRefused = false;
-  for (const queue of queues) {
+  let isUnrouted = true;
+  for (const queue of routed.queues) {
+    if (queue.isDeleted) continue;
+    isUnrouted = false;
     const result = queue.enqueue(message, refusal);
     if (result === refused) isRefused = true;
     else if (result > ticket) ticket = result;
   }
-  return { ticket, isRefused, isUnrouted: false, message };
+  return { ticket, isRefused, isUnrouted, message };
 }
 
 function checkTarget({ vhost, rights }: ChannelConnection, method: MethodNamed<'basic.publish'>): void {

@@ -17,7 +17,7 @@ export class Routes {
   /** Every queue that a message reaches, each once. @throws NOT_FOUND for an unknown exchange. */
   find(exchange: string, routingKey: string, properties: BasicProperties): Queue[] {
     const keys = copiesOf(properties.headers);
-    if (exchange === '') return this.#byName(keys === undefined ? [routingKey] : [routingKey, ...keys]);
+    if (exchange === '') return keys === undefined ? this.#named(routingKey) : this.#anyNamed([routingKey, ...keys]);
     const source = this.#exchanges.get(exchange);
     if (source === undefined) throw new AmqpError('NOT_FOUND', `no exchange '${exchange}'`);
     const found = new Set<Queue>();
@@ -28,9 +28,13 @@ export class Routes {
     return [...found];
   }
 
-  #byName(names: readonly string[]): Queue[] {
-    const queues = names.flatMap((name) => this.#queues.get(name) ?? []);
-    return queues.length > 1 ? [...new Set(queues)] : queues;
+  #named(name: string): Queue[] {
+    const queue = this.#queues.get(name);
+    return queue === undefined ? [] : [queue];
+  }
+
+  #anyNamed(names: readonly string[]): Queue[] {
+    return [...new Set(names.flatMap((name) => this.#named(name)))];
   }
 
   /** Every exchange is visited once, so that circles end. An exchange where nothing matches hands on to its alternate. */

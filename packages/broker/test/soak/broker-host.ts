@@ -54,7 +54,7 @@ export class BrokerHost {
     return this.#around.path;
   }
 
-  url(user = 'guest', password = 'guest'): string {
+  url(user: string, password: string): string {
     return `amqp://${user}:${password}@${this.#amqp}`;
   }
 

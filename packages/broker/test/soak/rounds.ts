@@ -291,6 +291,43 @@ async function comingAndGoingUsers({ world, name }: Round): Promise<void> {
   expect(isRefused, `${name} came in after its end`);
 }
 
+async function poisonInQuorumQueue({ world, session, name }: Round): Promise<void> {
+  const channel = await session.confirmChannel();
+  await channel.assertQueue(name, fleeting);
+  const limited = { 'x-queue-type': 'quorum', 'x-delivery-limit': 2 };
+  const dead = { deadLetterExchange: '', deadLetterRoutingKey: name };
+  await channel.assertQueue(`${name}.q`, { ...fleeting, ...dead, arguments: limited });
+  for (let left = 5; left > 0; left--) channel.sendToQueue(`${name}.q`, world.body(left));
+  await session.confirmed(channel);
+  for (let tries = 15; tries > 0; tries--) {
+    const message = await channel.get(`${name}.q`);
+    if (message !== false) channel.nack(message, false, true);
+  }
+  await untilReady(world, channel, { queue: name, count: 5 });
+}
+
+/** With everything in it, while somebody uses it. */
+async function comingAndGoingVhosts({ world, name }: Round): Promise<void> {
+  const { host } = world;
+  await host.ask('PUT', `vhosts/${name}`);
+  try {
+    const session = await world.open({ vhost: name });
+    const channel = await session.confirmChannel();
+    const lasting = { messageTtl: 60_000, expires: 60_000, deadLetterExchange: 'fan' };
+    for (const queue of ['one', 'two']) await channel.assertQueue(queue, lasting);
+    await channel.assertExchange('fan', 'fanout');
+    for (const queue of ['one', 'two']) await channel.bindQueue(queue, 'fan', '');
+    for (let left = world.upTo(30); left > 0; left--)
+      channel.publish('fan', '', world.body(left), { persistent: true });
+    await session.confirmed(channel);
+    await channel.consume('two', () => undefined);
+    if (world.chance(0.5)) session.destroy();
+    else session.leave();
+  } finally {
+    await host.ask('DELETE', `vhosts/${name}`);
+  }
+}
+
 const rounds: readonly ((round: Round) => Promise<void>)[] = [
   passingQueues,
   passingQueues,
@@ -309,6 +346,8 @@ const rounds: readonly ((round: Round) => Promise<void>)[] = [
   beatingHearts,
   policies,
   comingAndGoingUsers,
+  comingAndGoingVhosts,
+  poisonInQuorumQueue,
 ];
 
 /** One thing after the other, each on a connection of its own, which goes with or without a word. */

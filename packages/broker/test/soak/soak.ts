@@ -131,7 +131,7 @@ class Soaking {
         const queues = await host.rows('queues');
         const bytes = queues.reduce((sum, row) => sum + Number(row['message_bytes_ready']), 0);
         this.#backlogBytes = Math.max(this.#backlogBytes, bytes);
-        for (const table of ['connections', 'channels', 'consumers', 'bindings', 'overview'])
+        for (const table of ['connections', 'channels', 'consumers', 'bindings', 'definitions', 'overview'])
           await host.ask('GET', table);
       } catch (error) {
         if (ends === host.ends) world.wrong(`management: ${String(error)}`);
@@ -189,7 +189,7 @@ class Soaking {
     await this.#tidyUp();
     await this.#world.until('the last connection has ended', async () => (await host.rows('connections')).length === 0);
     const expected = { queues: streamCount + 1, exchanges: 5, bindings: streamCount + 1, channels: 0, consumers: 0 };
-    const there = { ...expected, users: 1, policies: 0, 'operator-policies': 0 };
+    const there = { ...expected, users: 1, policies: 0, 'operator-policies': 0, vhosts: 1 };
     for (const [table, count] of Object.entries(there)) {
       const rows = await host.rows(table);
       if (rows.length !== count) {
@@ -202,8 +202,10 @@ class Soaking {
   async #tidyUp(): Promise<void> {
     const { host } = this.#world;
     if (host.ends === this.#figures.at(-1)?.life) return;
-    for (const table of ['policies/%2F', 'users']) {
-      const names = (await host.rows(table)).map(({ name }) => String(name)).filter((name) => name !== 'guest');
+    for (const table of ['policies/%2F', 'users', 'vhosts']) {
+      const names = (await host.rows(table))
+        .map(({ name }) => String(name))
+        .filter((name) => !['guest', '/'].includes(name));
       for (const name of names) await host.ask('DELETE', `${table}/${name}`);
     }
   }

@@ -91,9 +91,11 @@ export class World {
     return this.#pool.subarray(start, start + length);
   }
 
-  async open(login?: { readonly user: string; readonly heartbeat?: number }): Promise<Session> {
-    const url = this.host.url(login?.user ?? 'guest', login?.user ?? 'guest');
-    const model = await connect(`${url}?heartbeat=${login?.heartbeat ?? 30}`, { noDelay: true });
+  async open(
+    login: { readonly user?: string; readonly heartbeat?: number; readonly vhost?: string } = {},
+  ): Promise<Session> {
+    const { user = 'guest', heartbeat = 30, vhost = '%2F' } = login;
+    const model = await connect(`${this.host.url(user, user)}/${vhost}?heartbeat=${heartbeat}`, { noDelay: true });
     this.count('connections');
     const session = new Session(this, model);
     this.#sessions.add(session);
@@ -189,6 +191,11 @@ export class Session {
     if (this.#isGoing) return;
     this.#isGoing = true;
     await Promise.race([this.#model.close(), this.ended]);
+  }
+
+  /** Somebody else will end it. */
+  leave(): void {
+    this.#isGoing = true;
   }
 
   /** Goes without one. */

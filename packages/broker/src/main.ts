@@ -16,7 +16,7 @@ import type { Permit } from './broker-core.js';
 import { DataFolderError, openDataFolder } from './data-folder.js';
 import type { DataFolder } from './data-folder.js';
 import { DiskReserve } from './disk-reserve.js';
-import { defaultLimits } from './limits.js';
+import { defaultLimits, rabbitMqLimits } from './limits.js';
 import type { BrokerLimits } from './limits.js';
 import { startManagement } from './management/management.js';
 import type { Management } from './management/management.js';
@@ -60,6 +60,7 @@ const usage = `torcello-broker: the embedded AMQP 0-9-1 broker of Torcello (one 
   --tls-certificate FILE, --tls-key FILE  speak TLS on the AMQP port; PEM files
   --tls-client-authorities FILE  take client certificates of these authorities as logins (EXTERNAL)
   --permit FEATURE       permit a deprecated feature: ${permits.join(', ')} (none; may be repeated)
+  --limits rabbitmq      the limits of RabbitMQ, for programs that count on them (this broker's own, which are smaller)
   --limit NAME=NUMBER    another limit than the default one, by its name in docs/limits.md (may be repeated)
   --help                 show this
 
@@ -125,6 +126,7 @@ function parsedArgs(args: readonly string[]) {
       'tls-certificate': { type: 'string' },
       'tls-key': { type: 'string' },
       'tls-client-authorities': { type: 'string' },
+      limits: { type: 'string', default: 'own' },
       limit: { type: 'string', multiple: true, default: [] },
       to: { type: 'string' },
       json: { type: 'boolean', default: false },
@@ -177,7 +179,7 @@ function startOptions(data: string, values: Values): MainOptions {
     port: portOf('--port', values.port),
     managementPort: portOf('--management-port', values['management-port']),
     permits: values.permit.map(permitOf),
-    limits: limitsFrom(values.limit),
+    limits: limitsFrom(setOf(values.limits), values.limit),
     tls,
   };
 }
@@ -320,17 +322,25 @@ function tlsFrom(files: {
 /** Memory that publishes may fill: a part of what the machine, or the container, lets the process have. */
 const memoryShare = 0.6;
 
-function limitsFrom(options: readonly string[]): BrokerLimits {
+/** Sets of limits, by their names on the command line. */
+const limitSets = { own: defaultLimits, rabbitmq: rabbitMqLimits };
+
+function setOf(name: string): BrokerLimits {
+  if (name === 'own' || name === 'rabbitmq') return limitSets[name];
+  throw new StartRefused(`--limits ${name} is no set of limits; there are: ${Object.keys(limitSets).join(', ')}`);
+}
+
+function limitsFrom(set: BrokerLimits, options: readonly string[]): BrokerLimits {
   const chosen: Record<string, number> = {};
   for (const option of options) {
     const [name = '', value = ''] = option.split('=');
-    const isKnown = Object.hasOwn(defaultLimits, name);
+    const isKnown = Object.hasOwn(set, name);
     if (!isKnown || !/^\d{1,15}$/.test(value)) throw new StartRefused(`--limit ${option} is no NAME=NUMBER of a limit`);
     chosen[name] = Number(value);
   }
   const memoryBytes = Math.min(process.constrainedMemory() || Infinity, totalmem());
-  const memoryBytesMax = Math.min(defaultLimits.memoryBytesMax, Math.floor(memoryShare * memoryBytes));
-  return { ...defaultLimits, memoryBytesMax, ...chosen };
+  const memoryBytesMax = Math.min(set.memoryBytesMax, Math.floor(memoryShare * memoryBytes));
+  return { ...set, memoryBytesMax, ...chosen };
 }
 
 function textOf({ host, port }: HostPort): string {

@@ -5,7 +5,7 @@ import { after, test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { run, temporaryFolder } from '@torcello/test-support';
 import type { Running } from '@torcello/test-support';
-import { defaultLimits } from '../src/index.js';
+import { rabbitMqLimits } from '../src/limits.js';
 import { testBroker } from './support/test-broker.js';
 
 const library = '/usr/share/gocode/src/github.com/rabbitmq/amqp091-go';
@@ -43,8 +43,7 @@ test(
 const suiteTestsMin = 100;
 
 test("the suite of Go's amqp091-go passes, but for its look at goroutines", { skip }, async (t) => {
-  const limits = { ...defaultLimits, channelsPerConnectionMax: 2_047, unsettledPerConsumerMax: 100_000 };
-  const { url } = await testBroker(t, { limits, permits: ['transient_nonexcl_queues', 'global_qos'] });
+  const { url } = await testBroker(t, { limits: rabbitMqLimits, permits: ['transient_nonexcl_queues', 'global_qos'] });
   const suite = 'github.com/rabbitmq/amqp091-go';
   const peer = go(t, ['test', '-v', '-tags', 'integration', '-run', '^Test', suite], { AMQP_URL: url });
   await peer.exited;

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
@@ -83,6 +84,31 @@ test('without TLS only loopback is served', async (t) => {
   const { code, stderr } = await refusal('--data', folderOf(t), '--host', '0.0.0.0');
   assert.equal(code, 1);
   assert.match(stderr, /0\.0\.0\.0 is refused.*loopback/);
+});
+
+test('with the limits of RabbitMQ a client may have as many channels as there, but for what is named on its own', async (t) => {
+  const broker = await startBrokerProcess(t, folderOf(t), [
+    '--limits',
+    'rabbitmq',
+    '--limit',
+    'consumersPerChannelMax=1',
+  ]);
+  const connection = await connect(broker.amqp);
+  for (let count = 0; count < 100; count++) await connection.createChannel();
+  const channel = await connection.createChannel();
+  const refused = once(channel, 'error');
+  const { queue } = await channel.assertQueue('', { exclusive: true });
+  await channel.consume(queue, () => undefined);
+  await assert.rejects(
+    channel.consume(queue, () => undefined),
+    { code: 506 },
+  );
+  await refused;
+  await connection.close();
+  await broker.stop();
+  const { code, stderr } = await refusal('--data', folderOf(t), '--limits', 'none');
+  assert.equal(code, 1);
+  assert.match(stderr, /own, rabbitmq/);
 });
 
 test('a taken port is named', async (t) => {

@@ -17,9 +17,13 @@ export function runBroker(args: readonly string[], env: Readonly<Record<string, 
 }
 
 /** A broker process that listens on ports of its own; user and password are guest. It does not outlive the test. */
-export async function startBrokerProcess(test: TestContext, folder: string): Promise<BrokerProcess> {
+export async function startBrokerProcess(
+  test: TestContext,
+  folder: string,
+  options: readonly string[] = [],
+): Promise<BrokerProcess> {
   const login = { TORCELLO_BROKER_USER: 'guest', TORCELLO_BROKER_PASSWORD: 'guest' };
-  const running = runBroker(['--data', folder, '--port', '0'], login);
+  const running = runBroker(['--data', folder, '--port', '0', ...options], login);
   test.after(() => running.stop('SIGKILL'));
   const line = await running.line((text) => text.includes('"ready":true'));
   const { amqp, management } = JSON.parse(line) as { amqp: string; management: string };

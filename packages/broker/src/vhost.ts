@@ -180,7 +180,7 @@ export class Vhost {
     this.#checkQueueWish(wish, options.type);
     this.#around.counters.queuesCreated++;
     const owner = wish.isExclusive ? wish.connection : undefined;
-    const number = this.#around.nextQueueNumber();
+    const number = isDurable ? this.#around.nextQueueNumber() : 0;
     const queue = this.#addQueue({ name, number, isDurable, isAutoDelete, owner, arguments: wish.arguments, options });
     if (owner !== undefined) this.#exclusive.set(owner, (this.#exclusive.get(owner) ?? new Set()).add(queue));
     if (isKept(queue)) this.#put(recordKey(recordKinds.queue, this.name, name), this.#queueRecord(queue));

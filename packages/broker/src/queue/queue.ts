@@ -19,7 +19,7 @@ export type DeathReason = 'rejected' | 'expired' | 'maxlen' | 'delivery_limit';
 /** A queue as it was declared. */
 export interface QueueDefinition {
   readonly name: string;
-  /** Its place in the store. */
+  /** Its place in the store, which has some 4,000,000,000; 0 for a queue that nothing is kept of. */
   readonly number: number;
   readonly isDurable: boolean;
   readonly isAutoDelete: boolean;

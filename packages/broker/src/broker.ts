@@ -147,7 +147,9 @@ class RunningBroker implements Broker, BrokerCore, Admission {
   readonly #connections = new Set<Connection>();
   readonly #servers = new Map<Server, Listener>();
   readonly #diskFreeBytes: () => number | undefined;
+  /** Those that have logged in, and of them those that were let in. */
   readonly #counted = new Set<Connection>();
+  readonly #opened = new Set<Connection>();
   readonly #perUser = new Map<string, number>();
   #queueNumberLast = 0;
   #waitingForRoom: { readonly timer: Timer; readonly goOn: () => void } | undefined;
@@ -292,9 +294,13 @@ class RunningBroker implements Broker, BrokerCore, Admission {
     return ++this.#queueNumberLast;
   }
 
-  loggedIn(connection: Connection, user: User): void {
+  loggedIn(connection: Connection): void {
+    this.#counted.add(connection);
+  }
+
+  opens(connection: Connection, user: User): void {
     const count = this.#perUser.get(user.name) ?? 0;
-    if (this.#counted.size >= this.limits.connectionsMax) {
+    if (this.#opened.size >= this.limits.connectionsMax) {
       throw limitReached('connectionsMax', this.limits.connectionsMax, { of: 'connections', reply: 'NOT_ALLOWED' });
     }
     const { connectionsPerUserMax } = this.limits;
@@ -306,7 +312,7 @@ class RunningBroker implements Broker, BrokerCore, Admission {
       throw limitReached('connectionsPerUserMax', connectionsPerUserMax, subject);
     }
     this.#perUser.set(user.name, count + 1);
-    this.#counted.add(connection);
+    this.#opened.add(connection);
   }
 
   channelOpens(connection: Connection): void {
@@ -322,7 +328,8 @@ class RunningBroker implements Broker, BrokerCore, Admission {
   gone(connection: Connection): void {
     if (this.#connections.delete(connection)) this.counters.connectionsClosed++;
     const { userName = '' } = connection;
-    if (this.#counted.delete(connection)) {
+    this.#counted.delete(connection);
+    if (this.#opened.delete(connection)) {
       const count = (this.#perUser.get(userName) ?? 0) - 1;
       if (count > 0) this.#perUser.set(userName, count);
       else this.#perUser.delete(userName);

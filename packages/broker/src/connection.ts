@@ -21,8 +21,10 @@ import type { Vhost } from './vhost.js';
 
 /** What a connection asks its broker about admission. */
 export interface Admission {
+  /** The client is no stranger any more. */
+  loggedIn(connection: Connection): void;
   /** @throws NOT_ALLOWED when the broker, or the user, has all the connections it may have. */
-  loggedIn(connection: Connection, user: User): void;
+  opens(connection: Connection, user: User): void;
   /** @throws NOT_ALLOWED when the user has all the channels it may have. */
   channelOpens(connection: Connection): void;
   /** Called once, when nothing of the connection is left. */
@@ -429,7 +431,7 @@ export class Connection implements ChannelConnection {
     if (user === undefined) return this.#refuseLogin(mechanism, name);
     this.#user = user;
     this.#state = 'tune';
-    this.#admission.loggedIn(this, user);
+    this.#admission.loggedIn(this);
     this.#reader.frameSizeBytesMax = this.core.limits.frameSizeBytesMax;
     this.send(0, tuneMethod(this.core.limits));
   }
@@ -502,6 +504,7 @@ export class Connection implements ChannelConnection {
     if (!mayEnter(user, vhost.name)) {
       throw new AmqpError('NOT_ALLOWED', `access to vhost '${vhost.name}' refused for user '${user.name}'`);
     }
+    this.#admission.opens(this, user);
     this.#vhost = vhost;
     this.#rights = new Rights(this.core.users, user, vhost.name);
     this.#state = 'running';

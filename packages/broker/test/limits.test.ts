@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { FrameWriter } from '@torcello/amqp091';
-import type { MethodNamed } from '@torcello/amqp091';
 import { defaultLimits, MemoryStore, startBroker } from '../src/index.js';
 import type { Broker, BrokerLimits } from '../src/index.js';
 import type { UserLimit } from '../src/access/users.js';
@@ -87,13 +86,21 @@ async function greeted(broker: Broker, amount: number, address?: string): Promis
   });
 }
 
+/** Logs in and asks to enter, which is where a limit of connections is told, as on RabbitMQ. */
+async function asFarAsOpen(broker: Broker, user: string): Promise<RawClient> {
+  const client = new RawClient(broker);
+  client.protocolHeader();
+  await client.method('connection.start');
+  client.login(user);
+  const { channelMax, frameMax } = await client.method('connection.tune');
+  client.send(0, { name: 'connection.tune-ok', channelMax, frameMax, heartbeat: 0 });
+  client.send(0, { name: 'connection.open', virtualHost: '/' });
+  return client;
+}
+
 async function openMany(broker: Broker, amount: number, userOf: (number: number) => string): Promise<Outcome> {
   return each(amount, async (number) => {
-    const client = new RawClient(broker);
-    client.protocolHeader();
-    await client.method('connection.start');
-    client.login(userOf(number));
-    return outcome(client, 'connection.tune');
+    return outcome(await asFarAsOpen(broker, userOf(number)), 'connection.open-ok');
   });
 }
 
@@ -293,18 +300,6 @@ test('every limit is a whole number above zero', () => {
   }
 });
 
-/** The refusal of who may log in and not enter: the answer to `connection.open`, as on RabbitMQ, and none before. */
-async function closeOfOpen(broker: Broker): Promise<MethodNamed<'connection.close'>> {
-  const client = new RawClient(broker);
-  client.protocolHeader();
-  await client.method('connection.start');
-  client.login('guest');
-  const { channelMax, frameMax } = await client.method('connection.tune');
-  client.send(0, { name: 'connection.tune-ok', channelMax, frameMax, heartbeat: 0 });
-  client.send(0, { name: 'connection.open', virtualHost: '/' });
-  return client.method('connection.close');
-}
-
 for (const most of [2, 3]) {
   test(`a user who may have ${most} connections and 4 channels over all of them gets no more`, async (t) => {
     const broker = await brokerWith(t, {});
@@ -317,7 +312,7 @@ for (const most of [2, 3]) {
     limit('max-channels', 4);
     const clients: RawClient[] = [];
     for (let number = 0; number < most; number++) clients.push(await new RawClient(broker).open());
-    const refusal = await closeOfOpen(broker);
+    const refusal = await (await asFarAsOpen(broker, 'guest')).method('connection.close');
     assert.equal(refusal.replyCode, 530);
     assert.match(refusal.replyText, /NOT_ALLOWED.*connections/);
     const opened = await each(5, (number) => {

@@ -22,6 +22,8 @@ export interface BrokerCore {
   readonly users: Users;
   readonly vhosts: ReadonlyMap<string, Vhost>;
   readonly permits: ReadonlySet<Permit>;
+  /** Whether clients are told the name and the version of RabbitMQ. */
+  readonly asRabbitMq: boolean;
   readonly flusher: Flusher;
   readonly turns: Turns;
   readonly counters: Counters;

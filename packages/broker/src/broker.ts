@@ -54,6 +54,11 @@ export interface BrokerOptions {
   readonly usersInBackground?: boolean;
   /** Deprecated features that are permitted. Default none: what a current RabbitMQ cluster refuses is refused. */
   readonly permits?: readonly Permit[];
+  /**
+   * Tell clients the name `RabbitMQ` and the version of the one whose interface this is, for those that work otherwise with
+   * brokers of other names. Default false: the broker says its own.
+   */
+  readonly asRabbitMq?: boolean;
   /** Limits that differ from `defaultLimits`. */
   readonly limits?: Partial<BrokerLimits>;
   /** Free space of the data folder, in bytes. Default: not watched. */
@@ -105,10 +110,10 @@ export interface Broker {
   resources(): { readonly memoryBytes: number; readonly diskFreeBytes: number | undefined };
   /** Every connection, those that have not logged in included. */
   connections(): readonly ConnectionAbout[];
-  /** Closes the connection with this `name`; false when there is none. */
-  closeConnection(name: string): boolean;
+  /** Closes the connection with this `name`, and tells its client why; false when there is none. */
+  closeConnection(name: string, reason?: string): boolean;
   /** Closes every connection of a user; tells how many they were. */
-  closeConnectionsOf(user: string): number;
+  closeConnectionsOf(user: string, reason?: string): number;
   /** Resolves when every change made so far is durable. */
   durable(): Promise<void>;
   /** Closes connections with a word, waits for the store, and lets go of ports and files. Safe to call twice. */
@@ -117,6 +122,7 @@ export interface Broker {
 
 export const defaultVhost = '/';
 const socketOptions = { noDelay: true, highWaterMark: 64 * 1024 };
+const closedText = 'closed by an administrator';
 const stopText = 'broker forced connection closure with reason: shutdown';
 
 /** Recovers what the store holds, makes the first users, and serves. @throws StoreDamage. */
@@ -136,6 +142,7 @@ class RunningBroker implements Broker, BrokerCore, Admission {
   readonly users: Users;
   readonly vhosts: Map<string, Vhost> = new Map();
   readonly permits: ReadonlySet<Permit>;
+  readonly asRabbitMq: boolean;
   readonly flusher: Flusher = new Flusher();
   readonly turns: Turns = new Turns();
   readonly counters: Counters = zeroCounters();
@@ -164,6 +171,7 @@ class RunningBroker implements Broker, BrokerCore, Admission {
     this.logger = options.logger ?? silentLogger;
     this.limits = { ...defaultLimits, ...options.limits };
     this.permits = new Set(options.permits);
+    this.asRabbitMq = options.asRabbitMq === true;
     this.#store = options.store;
     this.#diskFreeBytes = options.diskFreeBytes ?? (() => undefined);
     this.#onFatal = options.onFatal;
@@ -269,15 +277,15 @@ class RunningBroker implements Broker, BrokerCore, Admission {
     return Array.from(this.#connections, ({ about }) => about);
   }
 
-  closeConnection(name: string): boolean {
+  closeConnection(name: string, reason = closedText): boolean {
     const meant = [...this.#connections].find(({ about }) => about.name === name);
-    meant?.force('closed by an administrator');
+    meant?.force(reason);
     return meant !== undefined;
   }
 
-  closeConnectionsOf(user: string): number {
+  closeConnectionsOf(user: string, reason = closedText): number {
     const theirs = [...this.#connections].filter(({ userName }) => userName === user);
-    for (const connection of theirs) connection.force('closed by an administrator');
+    for (const connection of theirs) connection.force(reason);
     return theirs.length;
   }
 

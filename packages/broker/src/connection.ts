@@ -353,7 +353,8 @@ export class Connection implements ChannelConnection {
       return this.#drop(undefined);
     }
     this.#state = 'start';
-    this.send(0, startMethod(this.certificateName !== undefined));
+    const { asRabbitMq } = this.core;
+    this.send(0, startMethod({ hasCertificate: this.certificateName !== undefined, asRabbitMq }));
   }
 
   #toChannel(frame: ChannelFrame): void {

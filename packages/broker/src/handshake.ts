@@ -4,7 +4,7 @@ import { AmqpError } from './amqp-error.js';
 import type { ClientCapabilities } from './channel-scope.js';
 import type { BrokerLimits } from './limits.js';
 import { externalMechanism, mechanisms } from './sasl.js';
-import { product, version } from './version.js';
+import { product, rabbitMqVersion, version } from './version.js';
 
 /** Frames smaller than this make no sense (AMQP 0-9-1 §4.2.3). */
 const frameSizeBytesLeast = 4096;
@@ -17,18 +17,23 @@ export interface Tuning {
   readonly heartbeatMs: number;
 }
 
-/**
- * The broker's first word: what it is and can do, in RabbitMQ's names of capabilities.
- * @param hasCertificate - whether the client proved who it is before the login.
- */
-export function startMethod(hasCertificate: boolean): OutgoingNamed<'connection.start'> {
+/** What the broker's first word depends on. */
+export interface Introduction {
+  /** Whether the client proved who it is before the login. */
+  readonly hasCertificate: boolean;
+  /** Whether the broker gives the name and the version of the RabbitMQ whose interface it has. */
+  readonly asRabbitMq: boolean;
+}
+
+/** The broker's first word: what it is and can do, in RabbitMQ's names of capabilities. */
+export function startMethod({ hasCertificate, asRabbitMq }: Introduction): OutgoingNamed<'connection.start'> {
   return {
     name: 'connection.start',
     versionMajor: 0,
     versionMinor: 9,
     serverProperties: {
-      product,
-      version,
+      product: asRabbitMq ? 'RabbitMQ' : product,
+      version: asRabbitMq ? rabbitMqVersion : version,
       platform: 'Node.js',
       copyright: 'the authors of Torcello',
       information: 'Licensed under the Apache License 2.0. One node, no replication.',

@@ -35,6 +35,7 @@ export interface MainOptions {
   readonly port: number;
   readonly managementPort: number;
   readonly permits: readonly Permit[];
+  readonly asRabbitMq: boolean;
   readonly limits: BrokerLimits;
   readonly tls: TlsIdentity | undefined;
 }
@@ -61,6 +62,7 @@ const usage = `torcello-broker: the embedded AMQP 0-9-1 broker of Torcello (one 
   --tls-client-authorities FILE  take client certificates of these authorities as logins (EXTERNAL)
   --permit FEATURE       permit a deprecated feature: ${permits.join(', ')} (none; may be repeated)
   --limits rabbitmq      the limits of RabbitMQ, for programs that count on them (this broker's own, which are smaller)
+  --as-rabbitmq          tell clients that this is RabbitMQ, for those that ask for the name (Celery)
   --limit NAME=NUMBER    another limit than the default one, by its name in docs/limits.md (may be repeated)
   --help                 show this
 
@@ -127,6 +129,7 @@ function parsedArgs(args: readonly string[]) {
       'tls-key': { type: 'string' },
       'tls-client-authorities': { type: 'string' },
       limits: { type: 'string', default: 'own' },
+      'as-rabbitmq': { type: 'boolean', default: false },
       limit: { type: 'string', multiple: true, default: [] },
       to: { type: 'string' },
       json: { type: 'boolean', default: false },
@@ -179,6 +182,7 @@ function startOptions(data: string, values: Values): MainOptions {
     port: portOf('--port', values.port),
     managementPort: portOf('--management-port', values['management-port']),
     permits: values.permit.map(permitOf),
+    asRabbitMq: values['as-rabbitmq'],
     limits: limitsFrom(setOf(values.limits), values.limit),
     tls,
   };
@@ -196,6 +200,7 @@ async function serve(options: MainOptions, folder: DataFolder): Promise<void> {
     users: [firstUser(folder)],
     usersInBackground: true,
     permits: options.permits,
+    asRabbitMq: options.asRabbitMq,
     limits: options.limits,
     diskFreeBytes: () => folder.freeBytes(),
     diskReserve,

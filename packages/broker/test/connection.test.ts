@@ -306,3 +306,18 @@ test('a client that is not read because the disk is slow is not taken for silent
   assert.equal((await client.method('queue.declare-ok')).messageCount, 2);
   await leave(client);
 });
+
+for (const [asRabbitMq, product, version] of [
+  [false, 'Torcello', /^"0\./],
+  [true, 'RabbitMQ', /^"3\.10\./],
+] as const) {
+  test(`the broker calls itself ${product} ${asRabbitMq ? 'when it is told to' : 'by default'}`, async (t) => {
+    const broker = await startBroker({ store: new MemoryStore(), asRabbitMq });
+    t.after(() => broker.stop());
+    const client = new RawClient(broker);
+    client.protocolHeader();
+    const { serverProperties } = await client.method('connection.start');
+    assert.equal(serverProperties['product'], product);
+    assert.match(JSON.stringify(serverProperties['version']), version);
+  });
+}

@@ -15,7 +15,7 @@ interface Api extends TestBroker {
     method: string,
     path: string,
     body?: unknown,
-    login?: string,
+    as?: string | { readonly reason: string },
   ) => Promise<{ readonly status: number; readonly json: unknown }>;
   /** What lies at a path, for an administrator. */
   readonly text: (path: string) => Promise<string>;
@@ -26,11 +26,15 @@ async function api(t: TestContext, options: Parameters<typeof testBroker>[1] = {
   const at = { host: '127.0.0.1', port: 0 };
   const management = await startManagement({ broker: broker.broker, limits: defaultLimits, logger: silentLogger, at });
   t.after(() => management.stop());
-  const call: Api['call'] = async (method, path, body, login = 'guest:guest') => {
+  const call: Api['call'] = async (method, path, body, as = 'guest:guest') => {
+    const login = typeof as === 'string' ? as : 'guest:guest';
     const answer = await fetch(`http://127.0.0.1:${management.address.port}/api/${path}`, {
       method,
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      headers: { authorization: `Basic ${Buffer.from(login).toString('base64')}` },
+      headers: {
+        authorization: `Basic ${Buffer.from(login).toString('base64')}`,
+        ...(typeof as === 'string' ? {} : { 'x-reason': as.reason }),
+      },
     });
     const text = await answer.text();
     return { status: answer.status, json: text === '' ? undefined : (JSON.parse(text) as unknown) };
@@ -115,6 +119,19 @@ test('a user whose connections are closed is out, and so is one that is deleted'
     assert.match(String(await closed), /320/);
   }
   await assert.rejects(connect(url), /403/);
+});
+
+test('a client whose connection is closed is told the reason that the administrator gave', async (t) => {
+  const broker = await api(t);
+  for (const path of ['connections/username/guest', undefined]) {
+    const connection = await connect(broker.url);
+    const closed = once(connection, 'close');
+    const name = broker.broker.connections().at(-1)?.name ?? '';
+    await broker.call('DELETE', path ?? `connections/${encodeURIComponent(name)}`, undefined, {
+      reason: 'see you at nine',
+    });
+    assert.match(String((await closed)[0]), /CONNECTION_FORCED - see you at nine/);
+  }
 });
 
 test('users and rights are there after a restart', async (t) => {

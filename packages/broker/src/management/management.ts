@@ -64,7 +64,9 @@ async function serve(place: Place, request: IncomingMessage): Promise<Answer> {
   const hasBody = route.method === 'PUT' || route.method === 'POST';
   const body = hasBody ? await bodyOf(request, bytesMax) : {};
   const query = new URLSearchParams(request.url?.split('?')[1]);
-  const answer = await route.serve({ ...place, user, names: namesIn(route, segments), query, body });
+  const said = request.headers['x-reason'];
+  const reason = typeof said === 'string' && said !== '' ? said : undefined;
+  const answer = await route.serve({ ...place, user, names: namesIn(route, segments), query, reason, body });
   return arranged(answer, query);
 }
 

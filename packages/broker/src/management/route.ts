@@ -20,6 +20,8 @@ export interface RouteRequest {
   /** The variable parts of the path, decoded, in order. */
   readonly names: readonly string[];
   readonly query: URLSearchParams;
+  /** Why something is done, as its clients are told: the header `X-Reason`. */
+  readonly reason: string | undefined;
   readonly body: Readonly<Record<string, unknown>>;
 }
 

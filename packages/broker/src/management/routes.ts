@@ -136,13 +136,13 @@ function limitNamed({ names }: RouteRequest): UserLimit {
   return limit;
 }
 
-function closeConnection({ broker, names }: RouteRequest): Answer {
-  if (broker.closeConnection(names[0] ?? '')) return noContent;
+function closeConnection({ broker, names, reason }: RouteRequest): Answer {
+  if (broker.closeConnection(names[0] ?? '', reason)) return noContent;
   throw new HttpError(404, 'there is no such connection');
 }
 
-function closeConnections({ broker, names }: RouteRequest): Answer {
-  broker.closeConnectionsOf(names[0] ?? '');
+function closeConnections({ broker, names, reason }: RouteRequest): Answer {
+  broker.closeConnectionsOf(names[0] ?? '', reason);
   return noContent;
 }
 

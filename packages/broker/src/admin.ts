@@ -10,6 +10,8 @@ export interface RunningBrokerFile {
   readonly management: string;
   readonly user: string;
   readonly password: string;
+  /** The folder that it runs from, without links: a copy of the folder has this file too. */
+  readonly folder?: string;
 }
 
 const runningName = 'running.json';
@@ -208,13 +210,6 @@ export function readRunningIfAny(folder: string): RunningBrokerFile | undefined 
   } catch {
     return undefined;
   }
-}
-
-/** The queues, as `vhost NUL name`, of which some messages were handed to somebody. @throws AdminRefused. */
-export async function queuesSeen(running: RunningBrokerFile): Promise<ReadonlySet<string>> {
-  const queues = (await ask(running, 'GET', 'queues')) as Rows;
-  const seen = queues.filter((row) => row['torcello_may_be_seen'] === true);
-  return new Set(seen.map(({ vhost, name }) => `${String(vhost)}\0${String(name)}`));
 }
 
 /** Time for an answer, in milliseconds. */

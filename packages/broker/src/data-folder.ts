@@ -73,6 +73,12 @@ export function openDataFolder(path: string): DataFolder {
   return { path, database: join(path, databaseName), freeBytes: () => freeBytes(path), release };
 }
 
+/** The process that holds a folder; undefined when none does. */
+export function folderHolder(path: string): number | undefined {
+  const holder = readHolder(join(path, lockName));
+  return holder !== undefined && isRunning(holder) ? holder.pid : undefined;
+}
+
 /** A lock file is made in one step or not at all; one of a dead process is taken over. */
 function takeLock(path: string): void {
   const file = join(path, lockName);

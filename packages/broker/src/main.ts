@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, realpathSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
@@ -16,14 +16,15 @@ import type { Permit } from './broker-core.js';
 import { DataFolderError, openDataFolder } from './data-folder.js';
 import type { DataFolder } from './data-folder.js';
 import { DiskReserve } from './disk-reserve.js';
+import { forgetLastStop, heldAtStop, writeLastStop } from './last-stop.js';
 import { defaultLimits, rabbitMqLimits } from './limits.js';
 import type { BrokerLimits } from './limits.js';
 import { startManagement } from './management/management.js';
 import type { Management } from './management/management.js';
-import { TargetError } from './move/target-client.js';
+import { MoveRefused, MoveUnfinished } from './move/target-error.js';
 import { runMove } from './move-command.js';
 import { writeDurably } from './durable-file.js';
-import { LmdbStore } from './store/lmdb-store.js';
+import { openStore } from './open-store.js';
 import { tlsIdentityFrom } from './tls.js';
 import type { TlsIdentity } from './tls.js';
 import { StoreDamage, StoreFull } from './store/message-store.js';
@@ -61,8 +62,8 @@ const usage = `torcello-broker: the embedded AMQP 0-9-1 broker of Torcello (one 
   --tls-certificate FILE, --tls-key FILE  speak TLS on the AMQP port; PEM files
   --tls-client-authorities FILE  take client certificates of these authorities as logins (EXTERNAL)
   --permit FEATURE       permit a deprecated feature: ${permits.join(', ')} (none; may be repeated)
-  --limits rabbitmq      the limits of RabbitMQ, for programs that count on them (this broker's own, which are smaller)
   --as-rabbitmq          tell clients that this is RabbitMQ, for those that ask for the name (Celery)
+  --limits rabbitmq      the limits of RabbitMQ, for programs that count on them (this broker's own, which are smaller)
   --limit NAME=NUMBER    another limit than the default one, by its name in docs/limits.md (may be repeated)
   --help                 show this
 
@@ -128,8 +129,8 @@ function parsedArgs(args: readonly string[]) {
       'tls-certificate': { type: 'string' },
       'tls-key': { type: 'string' },
       'tls-client-authorities': { type: 'string' },
-      limits: { type: 'string', default: 'own' },
       'as-rabbitmq': { type: 'boolean', default: false },
+      limits: { type: 'string', default: 'own' },
       limit: { type: 'string', multiple: true, default: [] },
       to: { type: 'string' },
       json: { type: 'boolean', default: false },
@@ -192,6 +193,7 @@ async function serve(options: MainOptions, folder: DataFolder): Promise<void> {
   const write = (line: string): void => void process.stderr.write(line);
   const logger = jsonLogger({ clock: systemClock, write, fields: { program: 'broker' } });
   const diskReserve = new DiskReserve(folder.path, { bytes: options.limits.diskReserveBytes, random: systemRandom });
+  forgetLastStop(folder.path);
   const store = openStore(folder, diskReserve);
   if (store.hasDropped)
     logger.warn('the last commit before the end was not whole, and is dropped: it was not confirmed');
@@ -213,23 +215,22 @@ async function serve(options: MainOptions, folder: DataFolder): Promise<void> {
   const ready = { ready: true, amqp: services.amqp, management: `http://${services.managementAddress}` };
   const { name: user, password } = firstUser(folder);
   const { amqp, management } = ready;
-  writeRunning(folder.path, { pid: process.pid, amqp, management, user, password });
+  writeRunning(folder.path, { pid: process.pid, amqp, management, user, password, folder: realpathSync(folder.path) });
   process.stdout.write(`${JSON.stringify(ready)}\n`);
   const signal = await ended;
   removeRunning(folder.path);
   logger.info('the broker stops', { signal });
+  noteStop(folder, broker, logger);
   await services.management.stop();
   await broker.stop();
 }
 
-/** What a broker left in its journal when it was killed on a full disk finds its room in the reserve. */
-function openStore(folder: DataFolder, reserve: DiskReserve): LmdbStore {
-  const open = (): LmdbStore => new LmdbStore(folder.database, () => folder.freeBytes());
+/** What a move tells the operator of; a full disk has no room for it, and the stop goes on. */
+function noteStop(folder: DataFolder, broker: Broker, logger: Logger): void {
   try {
-    return open();
+    writeLastStop(folder.path, heldAtStop(broker));
   } catch (error) {
-    if (!(error instanceof StoreFull) || !reserve.release()) throw error;
-    return open();
+    logger.warn('what is not durable could not be noted', { error });
   }
 }
 
@@ -353,7 +354,9 @@ function textOf({ host, port }: HostPort): string {
 }
 
 function lineFor(error: unknown): string {
-  const isOwn = [StartRefused, AdminRefused, DataFolderError, TargetError].some((kind) => error instanceof kind);
+  const isOwn = [StartRefused, AdminRefused, DataFolderError, MoveRefused, MoveUnfinished].some(
+    (kind) => error instanceof kind,
+  );
   if (isOwn && error instanceof Error) return error.message;
   if (error instanceof StoreDamage) return `${error.message}; restore the data folder from a copy`;
   if (error instanceof StoreFull)

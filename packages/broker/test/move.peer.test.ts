@@ -91,9 +91,15 @@ test(
     const left = Array.from({ length: count - 10 }, (_, at) => at + 10).filter((number) => number !== 11);
     assert.deepEqual(texts(work), left.map(String), 'what was not acknowledged, in order, once');
     assert.ok(
-      work.every(({ fields }) => fields.exchange === 'orders' && fields.redelivered),
-      'as it was addressed, and marked',
+      work.every(({ fields }) => fields.exchange === 'orders'),
+      'as it was addressed',
     );
+    const marked = work.filter(({ fields }) => fields.redelivered).length;
+    assert.ok(
+      work.slice(0, 19).every(({ fields }) => fields.redelivered),
+      'those that were out with a reader are marked',
+    );
+    assert.ok(marked < 100, `${marked} are marked: nobody saw the others`);
     assert.equal(work[0]?.fields.routingKey, 'new.10');
     const dead = await contents(there, 'dead');
     assert.deepEqual(texts(dead), ['11']);
@@ -107,10 +113,7 @@ test(
     }
     const urgent = await contents(there, 'urgent');
     assert.deepEqual(texts(urgent), ['4', '2', '1', '0']);
-    assert.ok(
-      urgent.every(({ fields }) => fields.redelivered),
-      'somebody saw one of them and gave it back',
-    );
+    assert.equal(urgent[0]?.fields.redelivered, true, 'somebody saw it and gave it back');
     const leftMs = Number(urgent[3]?.properties.expiration);
     assert.ok(leftMs > 3_000_000 && leftMs <= 3_600_000, `${leftMs} ms of life are left`);
     there.publish('orders', 'new.late.x', Buffer.from('after'), persistent);

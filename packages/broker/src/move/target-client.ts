@@ -3,16 +3,11 @@ import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { FrameReader, FrameWriter } from '@torcello/amqp091';
 import type { Frame, Method, MethodName, MethodNamed, OutgoingMethod } from '@torcello/amqp091';
-
-/** Where a move goes to. */
-export interface TargetAddress {
-  readonly host: string;
-  readonly port: number;
-  readonly isTls: boolean;
-  readonly user: string;
-  readonly password: string;
-  readonly vhost: string;
-}
+import type { Clock, Timer } from '@torcello/platform';
+import { Heartbeat } from '../heartbeat.js';
+import { TargetError } from './target-error.js';
+import { tlsConnection } from './target-address.js';
+import type { TargetAddress } from './target-address.js';
 
 /** A message for the target, and where it goes. */
 export interface TargetMessage {
@@ -22,20 +17,21 @@ export interface TargetMessage {
   readonly body: Uint8Array;
 }
 
-/** The target refused something, or went away. */
-export class TargetError extends Error {
-  readonly code: number;
-
-  constructor(code: number, text: string) {
-    super(`the target says: ${text} (${code})`);
-    this.name = 'TargetError';
-    this.code = code;
-  }
+/** What a client tells whoever opened it. */
+export interface TargetAround {
+  readonly clock: Clock;
+  /** The target takes no publishes for this reason; undefined: it takes them again. */
+  readonly onBlocked?: (reason: string | undefined) => void;
+  /** Longest time that it may leave something unanswered, in milliseconds. Default: a minute. */
+  readonly silentMsMax?: number;
 }
 
-const channel = 1;
+const [connectionChannel, workChannel] = [0, 1];
 const frameSizeBytesMax = 128 * 1024;
+const heartbeatSMax = 60;
 const noReply = 0;
+const silentMsMaxDefault = 60_000;
+const flushBytes = 64 * 1024;
 
 interface Expected {
   readonly name: MethodName;
@@ -43,172 +39,244 @@ interface Expected {
   readonly reject: (error: Error) => void;
 }
 
-interface Waiting {
+interface Watch {
+  readonly isTrue: () => boolean;
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
 }
 
 /**
  * The little of a client that a move needs, on the broker's own codec: one connection with one channel that confirms.
- * Any refusal ends it, and everything that waits rejects with a `TargetError`.
+ * Any refusal ends it, and everything that waits rejects with a `TargetError`; so does silence.
  */
 export class TargetClient {
+  /** Deliveries that came, those that were fetched one by one included, and fetches that found nothing. */
+  deliveries = 0;
+  emptyGets = 0;
+  /** The target has taken responsibility for this publish, or with `isMultiple` for all up to it. */
+  onConfirmed: (tag: number, isMultiple: boolean) => void = () => undefined;
   readonly #socket: Socket;
+  readonly #around: TargetAround;
   readonly #reader = new FrameReader({ role: 'client', frameSizeBytesMax });
   readonly #writer = new FrameWriter({ frameSizeBytesMax });
-  #expected: Expected | undefined;
-  #confirms: Waiting | undefined;
-  readonly #unconfirmed = new Set<number>();
+  readonly #expected: Expected[] = [];
+  #watch: Watch | undefined;
   #tagLast = 0;
-  #deliveries: (Waiting & { left: number }) | undefined;
+  #heartbeat: Heartbeat | undefined;
+  #silenceTimer: Timer | undefined;
+  #blocked: string | undefined;
+  #readAtMs: number;
+  #writtenAtMs: number;
+  #answeredAtMs: number;
   #error: TargetError | undefined;
 
-  private constructor(socket: Socket) {
+  private constructor(socket: Socket, around: TargetAround) {
     this.#socket = socket;
+    this.#around = around;
+    this.#readAtMs = this.#writtenAtMs = this.#answeredAtMs = around.clock.monotonicMs();
     socket.on('data', (chunk: Buffer) => this.#receive(chunk));
     socket.on('error', (error) => this.#fail(new TargetError(noReply, error.message)));
     socket.on('close', () => this.#fail(new TargetError(noReply, 'the connection is closed')));
+    this.#watchSilence();
   }
 
   /** Logs in and opens a confirming channel. @throws TargetError. */
-  static async open(at: TargetAddress): Promise<TargetClient> {
+  static async open(at: TargetAddress, around: TargetAround): Promise<TargetClient> {
     const { host, port, user, password, vhost } = at;
-    const socket = at.isTls ? connectTls({ host, port, servername: host }) : connectPlain({ host, port });
+    const socket = at.tls === undefined ? connectPlain({ host, port }) : connectTls(tlsConnection(at));
     socket.setNoDelay(true);
-    const client = new TargetClient(socket);
+    const client = new TargetClient(socket, around);
     const started = client.#expect('connection.start');
     client.#writer.protocolHeader();
-    client.#flush();
+    client.flush();
     await started;
     const response = Buffer.from(`\0${user}\0${password}`);
-    const capabilities = { authentication_failure_close: true, publisher_confirms: true };
+    const capabilities = {
+      authentication_failure_close: true,
+      publisher_confirms: true,
+      consumer_cancel_notify: true,
+      'connection.blocked': true,
+    };
     const clientProperties = { product: 'torcello-broker', connection_name: 'torcello-broker move', capabilities };
     const tune = await client.call(
       { name: 'connection.start-ok', clientProperties, mechanism: 'PLAIN', response, locale: 'en_US' },
       'connection.tune',
-      0,
+      connectionChannel,
     );
-    client.#send(0, {
-      name: 'connection.tune-ok',
-      channelMax: tune.channelMax,
-      frameMax: frameSizeBytesMax,
-      heartbeat: 0,
-    });
-    await client.call({ name: 'connection.open', virtualHost: vhost }, 'connection.open-ok', 0);
+    client.#tune(tune);
+    await client.call({ name: 'connection.open', virtualHost: vhost }, 'connection.open-ok', connectionChannel);
     await client.call({ name: 'channel.open' }, 'channel.open-ok');
     await client.call({ name: 'confirm.select' }, 'confirm.select-ok');
     return client;
   }
 
-  /** Sends a method and waits for its answer. One at a time. @throws TargetError. */
-  async call<N extends MethodName>(method: OutgoingMethod, answer: N, at: number = channel): Promise<MethodNamed<N>> {
+  /** Sends a method and waits for its answer. Several may wait: answers come in order. @throws TargetError. */
+  async call<N extends MethodName>(
+    method: OutgoingMethod,
+    answer: N,
+    at: number = workChannel,
+  ): Promise<MethodNamed<N>> {
     const answered = this.#expect(answer);
-    this.#send(at, method);
+    this.send(method, at);
     return (await answered) as Method as MethodNamed<N>;
   }
 
-  /** Publishes messages, all mandatory; resolves when the target has taken responsibility for each. @throws TargetError. */
-  publishAll(messages: readonly TargetMessage[]): Promise<void> {
-    if (this.#error !== undefined) return Promise.reject(this.#error);
-    return new Promise((resolve, reject) => {
-      this.#confirms = { resolve, reject };
-      for (const { exchange, routingKey, properties, body } of messages) {
-        const method = { name: 'basic.publish', exchange, routingKey, mandatory: true } as const;
-        this.#writer.content(channel, method, { properties, body });
-        this.#unconfirmed.add(++this.#tagLast);
-      }
-      this.#flush();
-    });
+  /** Sends a method that nobody answers, or whose answers are counted. */
+  send(method: OutgoingMethod, at: number = workChannel): void {
+    this.#writer.method(at, method);
+    this.flush();
   }
 
-  /** Takes so many messages of a queue and gives them back, so that they are marked as redelivered. @throws TargetError. */
-  async markSeen(queue: string, count: number): Promise<void> {
-    const taken = new Promise<void>((resolve, reject) => (this.#deliveries = { resolve, reject, left: count }));
-    taken.catch(() => undefined);
-    const consumerTag = 'torcello-move';
-    await this.call({ name: 'basic.consume', queue, consumerTag }, 'basic.consume-ok');
-    await taken;
-    await this.call({ name: 'basic.cancel', consumerTag }, 'basic.cancel-ok');
-    await this.call({ name: 'basic.recover', requeue: true }, 'basic.recover-ok');
+  /** Publishes a message, mandatory, at the latest with the next `flush`; gives its tag for `onConfirmed`. @throws TargetError. */
+  publish({ exchange, routingKey, properties, body }: TargetMessage): number {
+    if (this.#error !== undefined) throw this.#error;
+    const method = { name: 'basic.publish', exchange, routingKey, mandatory: true } as const;
+    this.#writer.content(workChannel, method, { properties, body });
+    if (this.#writer.byteLength > flushBytes) this.flush();
+    return ++this.#tagLast;
+  }
+
+  flush(): void {
+    if (this.#error !== undefined || this.#writer.byteLength === 0) return;
+    this.#writtenAtMs = this.#around.clock.monotonicMs();
+    this.#socket.cork();
+    for (const chunk of this.#writer.take()) this.#socket.write(chunk);
+    this.#socket.uncork();
+  }
+
+  /** Resolves when `isTrue` is, which is asked when something has come, and by `look`. One at a time. @throws TargetError. */
+  until(isTrue: () => boolean): Promise<void> {
+    this.flush();
+    if (this.#error !== undefined) return Promise.reject(this.#error);
+    if (isTrue()) return Promise.resolve();
+    this.#answeredAtMs = this.#around.clock.monotonicMs();
+    return new Promise((resolve, reject) => (this.#watch = { isTrue, resolve, reject }));
+  }
+
+  look(): void {
+    const watch = this.#watch;
+    if (watch === undefined || !watch.isTrue()) return;
+    this.#watch = undefined;
+    watch.resolve();
   }
 
   async close(): Promise<void> {
     if (this.#error !== undefined) return;
     const close = { name: 'connection.close', replyCode: 200, replyText: 'moved', classId: 0, methodId: 0 } as const;
-    await this.call(close, 'connection.close-ok', 0);
-    this.#socket.destroy();
+    await this.call(close, 'connection.close-ok', connectionChannel).catch(() => undefined);
+    this.destroy();
+  }
+
+  /** Lets go of everything at once. */
+  destroy(): void {
+    this.#fail(new TargetError(noReply, 'the connection was given up'));
+  }
+
+  #tune({ channelMax, frameMax, heartbeat }: MethodNamed<'connection.tune'>): void {
+    const agreedFrame = frameMax === 0 ? frameSizeBytesMax : Math.min(frameMax, frameSizeBytesMax);
+    const agreedS = heartbeat === 0 ? heartbeatSMax : Math.min(heartbeat, heartbeatSMax);
+    const tuneOk = { name: 'connection.tune-ok', channelMax, frameMax: agreedFrame, heartbeat: agreedS } as const;
+    this.send(tuneOk, connectionChannel);
+    this.#writer.frameSizeBytesMax = agreedFrame;
+    const [readAtMs, writtenAtMs] = [() => this.#readAtMs, () => this.#writtenAtMs];
+    const interval = { agreedMs: agreedS * 1000, leastMs: 0 };
+    this.#heartbeat = new Heartbeat(this.#around.clock, interval, {
+      get readAtMs() {
+        return readAtMs();
+      },
+      get writtenAtMs() {
+        return writtenAtMs();
+      },
+      sendHeartbeat: () => {
+        this.#writer.heartbeat();
+        this.flush();
+      },
+      onSilence: () => this.#fail(new TargetError(noReply, 'nothing came from it, no heartbeat either')),
+    });
   }
 
   #expect(name: MethodName): Promise<Method> {
     if (this.#error !== undefined) return Promise.reject(this.#error);
-    return new Promise((resolve, reject) => (this.#expected = { name, resolve, reject }));
+    this.#answeredAtMs = this.#around.clock.monotonicMs();
+    return new Promise((resolve, reject) => this.#expected.push({ name, resolve, reject }));
   }
 
-  #send(at: number, method: OutgoingMethod): void {
-    this.#writer.method(at, method);
-    this.#flush();
-  }
-
-  #flush(): void {
-    for (const chunk of this.#writer.take()) this.#socket.write(chunk);
+  /** A target that answers heartbeats and nothing else would be waited for for ever. */
+  #watchSilence(): void {
+    const { clock, silentMsMax = silentMsMaxDefault } = this.#around;
+    this.#silenceTimer = clock.after(silentMsMax / 10, () => {
+      const isWaitedFor = this.#expected.length > 0 || this.#watch !== undefined;
+      if (!isWaitedFor || clock.monotonicMs() - this.#answeredAtMs < silentMsMax) return this.#watchSilence();
+      const seconds = Math.round(silentMsMax / 1000);
+      const text =
+        this.#blocked === undefined
+          ? `nothing, for ${seconds} s; are all of its nodes up?`
+          : `it has taken no publishes for ${seconds} s: ${this.#blocked}; make room there`;
+      this.#fail(new TargetError(noReply, text));
+    });
   }
 
   #receive(chunk: Buffer): void {
+    this.#readAtMs = this.#around.clock.monotonicMs();
     try {
       this.#reader.push(chunk);
       for (let frame = this.#reader.next(); frame !== undefined; frame = this.#reader.next()) this.#handle(frame);
     } catch (error) {
-      this.#fail(new TargetError(noReply, error instanceof Error ? error.message : String(error)));
+      if (error instanceof TargetError) return this.#fail(error);
+      return this.#fail(new TargetError(noReply, error instanceof Error ? error.message : String(error)));
     }
+    this.look();
   }
 
   #handle(frame: Frame): void {
     if (frame.type === 'protocolHeader') throw new TargetError(noReply, 'it speaks another version of AMQP');
     if (frame.type !== 'method') return;
+    this.#answeredAtMs = this.#readAtMs;
     const { method } = frame;
     switch (method.name) {
       case 'channel.close':
       case 'connection.close':
-        return this.#fail(new TargetError(method.replyCode, method.replyText));
+        throw new TargetError(method.replyCode, method.replyText);
       case 'basic.return':
-        return this.#fail(new TargetError(method.replyCode, `${method.replyText} for '${method.routingKey}'`));
+        throw new TargetError(method.replyCode, `${method.replyText} for '${method.routingKey}'`);
       case 'basic.nack':
-        return this.#fail(new TargetError(noReply, 'a message was refused (basic.nack)'));
+        throw new TargetError(noReply, 'a message was refused (basic.nack)', refusedCure);
+      case 'basic.cancel':
+        throw new TargetError(noReply, 'a queue went away (basic.cancel)');
       case 'basic.ack':
-        return this.#confirm(method.deliveryTag, method.multiple);
+        return this.onConfirmed(method.deliveryTag, method.multiple);
       case 'basic.deliver':
-        return this.#delivered();
+      case 'basic.get-ok':
+        this.deliveries++;
+        return;
+      case 'basic.get-empty':
+        this.emptyGets++;
+        return;
+      case 'connection.blocked':
+        return this.#setBlocked(method.reason);
+      case 'connection.unblocked':
+        return this.#setBlocked(undefined);
       default:
-        if (method.name !== this.#expected?.name) return;
-        this.#expected.resolve(method);
-        this.#expected = undefined;
+        if (method.name === this.#expected[0]?.name) this.#expected.shift()?.resolve(method);
     }
   }
 
-  /** RabbitMQ confirms in any order, one or many at a time. */
-  #confirm(tag: number, isMultiple: boolean): void {
-    const confirms = this.#confirms;
-    if (confirms === undefined) return;
-    const tags = isMultiple ? [...this.#unconfirmed].filter((one) => one <= tag) : [tag];
-    for (const one of tags) this.#unconfirmed.delete(one);
-    if (this.#unconfirmed.size > 0) return;
-    this.#confirms = undefined;
-    confirms.resolve();
-  }
-
-  #delivered(): void {
-    const deliveries = this.#deliveries;
-    if (deliveries === undefined || --deliveries.left > 0) return;
-    this.#deliveries = undefined;
-    deliveries.resolve();
+  #setBlocked(reason: string | undefined): void {
+    this.#blocked = reason;
+    this.#around.onBlocked?.(reason);
   }
 
   #fail(error: TargetError): void {
-    this.#error ??= error;
-    this.#expected?.reject(error);
-    this.#confirms?.reject(error);
-    this.#deliveries?.reject(error);
-    this.#expected = this.#confirms = this.#deliveries = undefined;
+    if (this.#error !== undefined) return;
+    this.#error = error;
+    this.#heartbeat?.stop();
+    this.#silenceTimer?.cancel();
+    for (const { reject } of this.#expected.splice(0)) reject(error);
+    this.#watch?.reject(error);
+    this.#watch = undefined;
     this.#socket.destroy();
   }
 }
+
+const refusedCure =
+  'a queue there is full, or lies on a node that went down, or did not survive its end: see to it, or delete it there';

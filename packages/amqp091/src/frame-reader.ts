@@ -12,7 +12,7 @@ export type Frame = ProtocolHeaderFrame | MethodFrame | HeaderFrame | BodyFrame 
 /** The first eight bytes of a client, or of a server that wants another version. */
 export interface ProtocolHeaderFrame {
   readonly type: 'protocolHeader';
-  /** Whether it asks for AMQP 0-9-1. */
+  /** Whether it asks for AMQP 0-9-1, or for 0-9, whose clients are content with it. */
   readonly isSupported: boolean;
   readonly bytes: Uint8Array;
 }
@@ -49,6 +49,8 @@ const headBytes = 7;
 const protocolHeaderBytes = 8;
 const heartbeat: HeartbeatFrame = { type: 'heartbeat' };
 const supported = Buffer.from([0x41, 0x4d, 0x51, 0x50, 0, 0, 9, 1]);
+/** What clients of AMQP 0-9 send, and some libraries for 0-9-1; RabbitMQ takes it as that. */
+const alsoSupported = Buffer.from([0x41, 0x4d, 0x51, 0x50, 1, 1, 0, 9]);
 
 /**
  * Cuts a stream of bytes, however it was split, into frames. `push` a chunk, then call `next` until it gives undefined.
@@ -137,7 +139,8 @@ export class FrameReader {
     const bytes = this.#take(protocolHeaderBytes);
     if (bytes === undefined) return undefined;
     this.#isAtStart = false;
-    return { type: 'protocolHeader', isSupported: bytes.equals(supported), bytes };
+    const isSupported = bytes.equals(supported) || bytes.equals(alsoSupported);
+    return { type: 'protocolHeader', isSupported, bytes };
   }
 
   #check(type: number, channel: number, size: number): void {

@@ -211,6 +211,12 @@ test('methods nobody defined, cut arguments and bytes too many are told apart', 
 test('the protocol header is known for what it is', () => {
   const [good] = read(Buffer.from('AMQP\0\0\x09\x01', 'latin1'), { role: 'server' });
   assert.ok(good?.type === 'protocolHeader' && good.isSupported);
+  const [older] = read(Buffer.from('AMQP\x01\x01\0\x09', 'latin1'), { role: 'server' });
+  assert.ok(older?.type === 'protocolHeader' && older.isSupported, 'AMQP 0-9');
+  for (const unknown of ['AMQP\x01\x01\x08\0', 'AMQP\x01\x01\x09\x01', 'AMQP\0\x01\0\0']) {
+    const [first] = read(Buffer.from(unknown, 'latin1'), { role: 'server' });
+    assert.ok(first?.type === 'protocolHeader' && !first.isSupported, JSON.stringify(unknown));
+  }
   const [other] = read(Buffer.from('GET / HT', 'latin1'), { role: 'server' });
   assert.ok(other?.type === 'protocolHeader' && !other.isSupported);
   const [answer] = read(Buffer.from('AMQP\x03\x01\0\0', 'latin1'));

@@ -13,6 +13,7 @@ import { move } from './move/move.js';
 import { moveMemory } from './move/move-state.js';
 import { MoveTelling } from './move/move-telling.js';
 import { targetFrom } from './move/target-address.js';
+import { TargetClient } from './move/target-client.js';
 import type { TargetAddress } from './move/target-address.js';
 import { MoveRefused, MoveUnfinished, TargetError } from './move/target-error.js';
 import { openStore } from './open-store.js';
@@ -37,6 +38,7 @@ export interface MoveWish {
  */
 export async function runMove(wish: MoveWish): Promise<void> {
   const target = targetFrom(wish.to);
+  await checkEntry(target);
   await stopRunning(wish.folder, systemClock);
   const folder = await openWhenFree(wish.folder, systemClock);
   const told = new MoveTelling(folder, target);
@@ -52,6 +54,17 @@ export async function runMove(wish: MoveWish): Promise<void> {
     }
   } finally {
     folder.release();
+  }
+}
+
+/** A broker is not stopped for a target that lets nobody in. @throws MoveRefused. */
+async function checkEntry(target: TargetAddress): Promise<void> {
+  try {
+    const client = await TargetClient.open(target, { clock: systemClock });
+    await client.close();
+  } catch (error) {
+    if (error instanceof TargetError) throw new MoveRefused(`${error.message}. Nothing was moved, nothing was stopped`);
+    throw error;
   }
 }
 

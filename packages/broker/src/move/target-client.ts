@@ -98,13 +98,14 @@ export class TargetClient {
       'connection.blocked': true,
     };
     const clientProperties = { product: 'torcello-broker', connection_name: 'torcello-broker move', capabilities };
-    const tune = await client.call(
-      { name: 'connection.start-ok', clientProperties, mechanism: 'PLAIN', response, locale: 'en_US' },
-      'connection.tune',
-      connectionChannel,
-    );
+    const startOk = { name: 'connection.start-ok', clientProperties, mechanism: 'PLAIN', response } as const;
+    const tune = await client
+      .call({ ...startOk, locale: 'en_US' }, 'connection.tune', connectionChannel)
+      .catch(toldOf(`user '${user}'`, loginCures));
     client.#tune(tune);
-    await client.call({ name: 'connection.open', virtualHost: vhost }, 'connection.open-ok', connectionChannel);
+    await client
+      .call({ name: 'connection.open', virtualHost: vhost }, 'connection.open-ok', connectionChannel)
+      .catch(toldOf(`vhost '${vhost}'`, entryCures));
     await client.call({ name: 'channel.open' }, 'channel.open-ok');
     await client.call({ name: 'confirm.select' }, 'confirm.select-ok');
     return client;
@@ -280,3 +281,12 @@ export class TargetClient {
 
 const refusedCure =
   'a queue there is full, or lies on a node that went down, or did not survive its end: see to it, or delete it there';
+const loginCures: Readonly<Record<number, string>> = { 403: 'check user and password of --to' };
+const [make, allow] = ['rabbitmqctl add_vhost VHOST', 'rabbitmqctl set_permissions -p VHOST USER ".*" ".*" ".*"'];
+const entryCures: Readonly<Record<number, string>> = { 530: `make it, and let the user in: ${make}; ${allow}` };
+
+function toldOf(what: string, cures: Readonly<Record<number, string>>): (error: unknown) => never {
+  return (error) => {
+    throw error instanceof TargetError ? error.about(what, cures[error.code]) : error;
+  };
+}

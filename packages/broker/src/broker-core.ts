@@ -4,6 +4,7 @@ import type { Counters } from './counters.js';
 import type { DirectReplies } from './direct-replies.js';
 import type { Flusher } from './flusher.js';
 import type { BrokerLimits } from './limits.js';
+import type { SharedBodies } from './queue/shared-bodies.js';
 import type { CommitLog } from './store/commit-log.js';
 import type { Turns } from './turns.js';
 import type { Vhost } from './vhost.js';
@@ -19,6 +20,7 @@ export interface BrokerCore {
   readonly logger: Logger;
   readonly limits: BrokerLimits;
   readonly log: CommitLog;
+  readonly bodies: SharedBodies;
   readonly users: Users;
   readonly vhosts: ReadonlyMap<string, Vhost>;
   readonly permits: ReadonlySet<Permit>;

@@ -24,6 +24,7 @@ import type { BrokerLimits } from './limits.js';
 import { forgetStop, markOfStop } from './orderly-stop.js';
 import { Pager } from './pager.js';
 import { neededMemoryBytes } from './process-memory.js';
+import { SharedBodies } from './queue/shared-bodies.js';
 import { isLoopback } from './loopback.js';
 import { certificateName, isImpostor, tlsOptions } from './tls.js';
 import type { TlsIdentity } from './tls.js';
@@ -138,6 +139,7 @@ class RunningBroker implements Broker, BrokerCore, Admission {
   readonly logger: Logger;
   readonly limits: BrokerLimits;
   readonly log: CommitLog;
+  readonly bodies: SharedBodies;
   readonly pager: Pager;
   readonly users: Users;
   readonly vhosts: Map<string, Vhost> = new Map();
@@ -181,6 +183,7 @@ class RunningBroker implements Broker, BrokerCore, Admission {
       onFull: (goOn) => this.#makeRoom(goOn),
       onCommitted: (bytes) => this.#alarms.wrote(bytes),
     });
+    this.bodies = new SharedBodies(this.log);
     this.pager = new Pager(this.log, this.limits.residentMessageBytesMax);
     this.users = new Users(this.log, this.random);
     this.directReplies = new DirectReplies(this.random);
@@ -214,6 +217,7 @@ class RunningBroker implements Broker, BrokerCore, Admission {
     const recovered = recoverFrom(this.#store, {
       users: this.users,
       limits: this.limits,
+      bodies: this.bodies,
       vhost: (name) => this.#vhost(name),
     });
     this.#queueNumberLast = recovered.queueNumberLast;
@@ -432,6 +436,7 @@ class RunningBroker implements Broker, BrokerCore, Admission {
       logger: this.logger,
       log: this.log,
       pager: this.pager,
+      bodies: this.bodies,
       read: (place) => this.#read(place),
       limits: this.limits,
       counters: this.counters,

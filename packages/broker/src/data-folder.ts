@@ -7,7 +7,7 @@ import { syncFolder, writeDurably } from './durable-file.js';
 /**
  * Version of the data folder that this broker writes, and the highest that it reads. 2: the database has a journal beside
  * it, which a broker that knows nothing of it would not read. 3: an orderly stop leaves a mark, which the next start must
- * take away, and messages may have hidden copies.
+ * take away, messages may have hidden copies, and bodies that several queues share lie in a place of their own.
  */
 export const formatVersion = 3;
 

@@ -5,6 +5,7 @@ import { isDeathCycle, propertiesAfterDeath } from './dead-letter.js';
 import type { Exchange } from './exchange.js';
 import { Message } from './queue/message.js';
 import type { DeathReason, Queue } from './queue/queue.js';
+import type { SharedBodies } from './queue/shared-bodies.js';
 import type { Routes } from './routes.js';
 
 /**
@@ -27,6 +28,7 @@ export class DeadLetters {
   readonly #clock: Clock;
   readonly #exchanges: ReadonlyMap<string, Exchange>;
   readonly #routes: Routes;
+  readonly #bodies: SharedBodies;
   readonly #waiting: DeadMessage[] = [];
   #isSending = false;
 
@@ -34,10 +36,12 @@ export class DeadLetters {
     readonly clock: Clock;
     readonly exchanges: ReadonlyMap<string, Exchange>;
     readonly routes: Routes;
+    readonly bodies: SharedBodies;
   }) {
     this.#clock = options.clock;
     this.#exchanges = options.exchanges;
     this.#routes = options.routes;
+    this.#bodies = options.bodies;
   }
 
   /** Drops the message where the queue names no exchange, or one that is not there. */
@@ -81,10 +85,11 @@ export class DeadLetters {
       deathsInARow,
       hiddenCopies,
     });
-    for (const target of this.#routes.find(exchange, routingKey, withHidden(properties, hiddenCopies))) {
-      const isCircle = reason !== 'rejected' && isDeathCycle(properties.headers, target.name);
-      if (!isCircle) target.enqueue(letter);
-    }
+    const reached = this.#routes.find(exchange, routingKey, withHidden(properties, hiddenCopies));
+    const isCircle = ({ name }: Queue): boolean => reason !== 'rejected' && isDeathCycle(properties.headers, name);
+    const targets = reached.filter((queue) => !isCircle(queue));
+    this.#bodies.share(letter, targets);
+    for (const target of targets) target.enqueue(letter);
   }
 }
 

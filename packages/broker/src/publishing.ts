@@ -77,6 +77,7 @@ export function handToQueues(
     return { ticket: 0, isRefused: true, isUnrouted: false, message };
   }
   if (routed.isDirectReply) return answerDirectly(connection, message);
+  connection.core.bodies.share(message, routed.queues);
   let ticket = 0;
   let isRefused = false;
   let isUnrouted = true;

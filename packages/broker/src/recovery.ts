@@ -1,6 +1,8 @@
 import type { Users, User } from './access/users.js';
 import type { BrokerLimits } from './limits.js';
 import type { Queue } from './queue/queue.js';
+import { sharedBodiesNumber } from './queue/shared-bodies.js';
+import type { SharedBodies } from './queue/shared-bodies.js';
 import { StoreDamage } from './store/message-store.js';
 import type { MessageStore } from './store/message-store.js';
 import type { StopRecord } from './orderly-stop.js';
@@ -23,6 +25,7 @@ export interface Recovered {
 export interface RecoveryTarget {
   readonly users: Users;
   readonly limits: BrokerLimits;
+  readonly bodies: SharedBodies;
   /** The virtual host of that name, made when it is not there. */
   vhost(name: string): Vhost;
 }
@@ -38,6 +41,10 @@ export function recoverFrom(store: MessageStore, target: RecoveryTarget): Recove
   const touched = new Set<Queue>();
   let messages = 0;
   for (const { place, value } of store.messages()) {
+    if (place.queue === sharedBodiesNumber) {
+      target.bodies.recover(place.position);
+      continue;
+    }
     const queue = queues.get(place.queue);
     if (queue === undefined) throw new StoreDamage('messages', `queue number ${place.queue} is not declared`);
     const isSeen = seenUpTo === undefined || place.position <= (seenUpTo.get(place.queue) ?? 0);
@@ -45,6 +52,7 @@ export function recoverFrom(store: MessageStore, target: RecoveryTarget): Recove
     touched.add(queue);
     messages++;
   }
+  target.bodies.recoveryEnded();
   for (const queue of touched) queue.recoveryEnded();
   const wasStopped = stop !== undefined;
   let queueNumberLast = 0;

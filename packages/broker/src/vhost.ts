@@ -15,6 +15,7 @@ import { checkArguments } from './queue/argument-rules.js';
 import { queueOptions } from './queue/queue-options.js';
 import { Queue } from './queue/queue.js';
 import type { DeathReason, QueueDefinition, QueueSurroundings } from './queue/queue.js';
+import type { SharedBodies } from './queue/shared-bodies.js';
 import { PolicyRefused } from './policy/policy-refused.js';
 import { effectiveArguments } from './policy/policy-keys.js';
 import { Policies } from './policy/policies.js';
@@ -35,6 +36,7 @@ export interface VhostSurroundings {
   readonly logger: Logger;
   readonly log: CommitLog;
   readonly pager: Pager;
+  readonly bodies: SharedBodies;
   /** The value of a message that was stored; undefined when it is not there. @throws StoreDamage. */
   read(place: MessagePlace): Buffer | undefined;
   readonly limits: BrokerLimits;
@@ -102,12 +104,18 @@ export class Vhost {
     this.#around = around;
     this.#policies = new Policies(around.log);
     this.#routes = new Routes(this.exchanges, this.queues);
-    this.#deadLetters = new DeadLetters({ clock: around.clock, exchanges: this.exchanges, routes: this.#routes });
+    this.#deadLetters = new DeadLetters({
+      clock: around.clock,
+      exchanges: this.exchanges,
+      routes: this.#routes,
+      bodies: around.bodies,
+    });
     const { clock, log, pager } = around;
     this.#aroundQueues = {
       clock,
       log,
       pager,
+      bodies: around.bodies,
       read: (place) => around.read(place),
       deadLetter: (from, message, reason) => this.#deadLetter(from, message, reason),
       queueIsDone: (done, why) => this.#queueIsDone(done, why),

@@ -56,6 +56,29 @@ test('a publish that finds no room is nacked and withdrawn; the broker lives, sa
   assert.deepEqual(stored(store), ['one', 'new']);
 });
 
+test('a body that two queues share is refused with its messages, and the next one is not', async () => {
+  const { store, clock, broker, client } = await world();
+  client.send(1, { name: 'queue.declare', queue: 'r', durable: true });
+  await client.method('queue.declare-ok');
+  const large = (text: string): void =>
+    client.publish(1, 'q', { properties: { ...persistent, headers: { CC: ['r'] } }, body: Buffer.alloc(8_192, text) });
+  store.isFull = true;
+  large('a');
+  await client.method('basic.nack');
+  assert.deepEqual([ready(broker), ready(broker, 'r'), stored(store)], [0, 0, []]);
+  store.isFull = false;
+  await clock.advance(60_000);
+  await client.method('connection.unblocked');
+  large('b');
+  assert.equal((await client.method('basic.ack')).deliveryTag, 2);
+  client.destroy();
+  await broker.stop();
+  const again = await startBroker({ store: new MemoryStore(store.disk) });
+  assert.deepEqual([ready(again), ready(again, 'r')], [1, 1]);
+  assert.equal(Array.from(store.messages()).length, 3);
+  await again.stop();
+});
+
 test('acknowledgements and dead letters wait for room and are not forgotten', async () => {
   const { store, clock, broker, client, publish } = await world();
   const args = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'dead' };

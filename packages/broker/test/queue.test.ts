@@ -10,6 +10,7 @@ import type { QueueConsumer } from '../src/queue/consumer-list.js';
 import type { QueueEntry } from '../src/queue/ready-list.js';
 import { Pager } from '../src/pager.js';
 import { CommitLog } from '../src/store/commit-log.js';
+import { SharedBodies } from '../src/queue/shared-bodies.js';
 import { emptyDisk, MemoryStore } from '../src/store/memory-store.js';
 
 /** A queue with everything around it in the open. */
@@ -38,6 +39,7 @@ function world(
       clock,
       log,
       pager,
+      bodies: new SharedBodies(log),
       read: (place) => store.read(place),
       deadLetter: (_queue, message, reason) => dead.push(`${textOf(message)} ${reason}`),
       queueIsDone: (_queue, why) => done.push(why),

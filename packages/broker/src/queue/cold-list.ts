@@ -6,13 +6,15 @@ export interface ColdEntry {
   readonly isRedelivered: boolean;
   /** Instant of its end on the monotonic clock, in milliseconds. */
   readonly expiresAtMs: number | undefined;
+  /** Of the body that it shares with others; undefined when its body is its own. */
+  readonly bodyNumber: number | undefined;
 }
 
 const chunkLengthMin = 16;
 const chunkLengthMax = 4096;
 const redeliveredBit = 2 ** 31;
 
-/** Places of messages that lie on disk only, in order: twelve bytes each, twenty in a queue where messages expire. */
+/** Places of messages that lie on disk only, in order: twelve bytes each, eight more where messages expire or share bodies. */
 export class ColdList {
   readonly #chunks: Chunk[] = [];
   #length = 0;
@@ -46,6 +48,8 @@ class Chunk {
   /** Length of the body, and in the highest bit whether somebody may have seen it. */
   readonly #bytes: Uint32Array;
   #expiries: Float64Array | undefined;
+  /** 0 for a message with a body of its own. */
+  #bodyNumbers: Float64Array | undefined;
   #from = 0;
   #to = 0;
 
@@ -62,10 +66,14 @@ class Chunk {
     return this.#from === this.#to;
   }
 
-  push({ position, bytes, isRedelivered, expiresAtMs }: ColdEntry): void {
+  push({ position, bytes, isRedelivered, expiresAtMs, bodyNumber }: ColdEntry): void {
     const at = this.#to++;
     this.#positions[at] = position;
     this.#bytes[at] = isRedelivered ? bytes + redeliveredBit : bytes;
+    if (bodyNumber !== undefined) {
+      this.#bodyNumbers ??= new Float64Array(this.#positions.length);
+      this.#bodyNumbers[at] = bodyNumber;
+    }
     if (expiresAtMs === undefined) return;
     this.#expiries ??= new Float64Array(this.#positions.length).fill(Infinity);
     this.#expiries[at] = expiresAtMs;
@@ -81,6 +89,7 @@ class Chunk {
       bytes: isRedelivered ? marked - redeliveredBit : marked,
       isRedelivered,
       expiresAtMs: expiresAtMs === Infinity ? undefined : expiresAtMs,
+      bodyNumber: this.#bodyNumbers?.[at] || undefined,
     };
   }
 }

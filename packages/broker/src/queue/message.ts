@@ -17,14 +17,23 @@ export interface MessageContent {
   readonly deathsInARow?: number;
   /** Further routing keys that no receiver sees, RabbitMQ's `BCC`: a dead letter goes there again. Default none. */
   readonly hiddenCopies?: readonly string[] | undefined;
+  /** Of the body in the store that it shares with others. Default: it has a body of its own. */
+  readonly bodyNumber?: number | undefined;
+}
+
+/** What the store keeps of a message besides its fields, when there is something. */
+interface Extras {
+  readonly copies?: readonly string[];
+  /** The body lies elsewhere, once for several messages. */
+  readonly body?: { readonly number: number; readonly bytes: number };
 }
 
 /** The broker adds to headers that were accepted, so it reads more than it accepts. */
 const ownLimits: DecodeLimits = { tableDepthMax: 16, tableEntriesMax: 1024, tableBytesMax: 256 * 1024 };
 
 const recordVersion = 1;
-/** As version 1, but the hidden copies stand before the body: their length in bytes (uint32) and a list in JSON. */
-const recordVersionWithCopies = 2;
+/** As version 1, but extras stand before the body: their length in bytes (uint32) and JSON. */
+const recordVersionWithExtras = 2;
 const fixedBytes = 1 + 8 + 1 + 1 + 4;
 const persistentMode = 2;
 /** Flags of a message that sets a priority or an expiration (AMQP 0-9-1 §4.2.6.1 and the properties of class basic). */
@@ -47,6 +56,8 @@ export class Message {
   readonly hiddenCopies: readonly string[] | undefined;
   #propertyBytes: Uint8Array;
   #body: Uint8Array;
+  #bodyNumber: number | undefined;
+  #sealedBody: Buffer | undefined;
   #record: Buffer | undefined;
 
   constructor(content: MessageContent) {
@@ -61,31 +72,42 @@ export class Message {
     this.hiddenCopies = content.hiddenCopies;
     this.#propertyBytes = content.propertyBytes;
     this.#body = content.body;
+    this.#bodyNumber = content.bodyNumber;
   }
 
-  /** A message from what the store kept. @throws StoreDamage. */
-  static fromRecord(record: Buffer): Message {
+  /**
+   * A message from what the store kept.
+   * @param bodyOf - reads the body that it shares with others.
+   * @throws StoreDamage.
+   */
+  static fromRecord(record: Buffer, bodyOf: (number: number) => Uint8Array): Message {
     const propertiesAt = propertiesAtOf(record);
     const exchangeEnd = 11 + record.readUInt8(9);
     const keyEnd = propertiesAt - 4;
     const propertiesEnd = propertiesAt + record.readUInt32LE(keyEnd);
     const propertyBytes = record.subarray(propertiesAt, propertiesEnd);
     const bodyAt = bodyAtOf(record, propertiesAt);
+    const { copies, body } = extrasOf(record);
     return new Message({
       exchange: record.toString('utf8', 11, exchangeEnd),
       routingKey: record.toString('utf8', exchangeEnd, keyEnd),
       arrivedAtMs: record.readDoubleLE(1),
       properties: decodeProperties(propertyBytes, { limits: ownLimits }),
       propertyBytes,
-      body: record.subarray(bodyAt),
-      hiddenCopies:
-        bodyAt === propertiesEnd ? undefined : copiesFrom(record.toString('utf8', propertiesEnd + 4, bodyAt)),
+      body: body === undefined ? record.subarray(bodyAt) : bodyOf(body.number),
+      hiddenCopies: copies,
+      bodyNumber: body?.number,
     });
   }
 
   /** Length of the body in what the store kept, without a look at the rest. */
   static bodyBytesOf(record: Buffer): number {
-    return record.length - bodyAtOf(record, propertiesAtOf(record));
+    return extrasOf(record).body?.bytes ?? record.length - bodyAtOf(record, propertiesAtOf(record));
+  }
+
+  /** Number of the body that the message in such a record shares with others. */
+  static bodyNumberOf(record: Buffer): number | undefined {
+    return extrasOf(record).body?.number;
   }
 
   /** Whether the message in such a record says when it expires, or how urgent it is. */
@@ -103,6 +125,11 @@ export class Message {
     return this.#body;
   }
 
+  /** Of the body in the store that it shares with others; undefined when its body is its own. */
+  get bodyNumber(): number | undefined {
+    return this.#bodyNumber;
+  }
+
   /** Properties and body, in bytes: what the message holds in memory. */
   get contentBytes(): number {
     return this.#propertyBytes.length + this.#body.length;
@@ -118,7 +145,21 @@ export class Message {
     this.sealed();
   }
 
-  /** The sealed value for the store. Made once. */
+  /** From now on the body lies in the store under this number, for all queues that keep the message. */
+  shareBody(number: number): void {
+    const sealed = Buffer.allocUnsafeSlow(checksumBytes + this.#body.length);
+    sealed.set(this.#body, checksumBytes);
+    this.#sealedBody = seal(sealed);
+    this.#body = sealed.subarray(checksumBytes);
+    this.#bodyNumber = number;
+  }
+
+  /** The sealed value of a shared body, for the store. Undefined for a message that was read from there. */
+  get sealedBody(): Buffer | undefined {
+    return this.#sealedBody;
+  }
+
+  /** The sealed value for the store, without a shared body. Made once. */
   sealed(): Buffer {
     this.#record ??= this.#makeRecord();
     return this.#record;
@@ -129,10 +170,11 @@ export class Message {
     const keyBytes = Buffer.byteLength(this.routingKey);
     const propertiesAt = checksumBytes + fixedBytes + exchangeBytes + keyBytes;
     const propertiesEnd = propertiesAt + this.#propertyBytes.length;
-    const copies = this.hiddenCopies === undefined ? undefined : Buffer.from(JSON.stringify(this.hiddenCopies));
-    const bodyAt = copies === undefined ? propertiesEnd : propertiesEnd + 4 + copies.length;
-    const record = Buffer.allocUnsafeSlow(bodyAt + this.#body.length);
-    let at = record.writeUInt8(copies === undefined ? recordVersion : recordVersionWithCopies, checksumBytes);
+    const extras = this.#extras();
+    const bodyAt = extras === undefined ? propertiesEnd : propertiesEnd + 4 + extras.length;
+    const isShared = this.#bodyNumber !== undefined;
+    const record = Buffer.allocUnsafeSlow(isShared ? bodyAt : bodyAt + this.#body.length);
+    let at = record.writeUInt8(extras === undefined ? recordVersion : recordVersionWithExtras, checksumBytes);
     at = record.writeDoubleLE(this.arrivedAtMs, at);
     at = record.writeUInt8(exchangeBytes, at);
     at = record.writeUInt8(keyBytes, at);
@@ -140,18 +182,27 @@ export class Message {
     at += record.write(this.routingKey, at);
     record.writeUInt32LE(this.#propertyBytes.length, at);
     record.set(this.#propertyBytes, propertiesAt);
-    if (copies !== undefined) record.set(copies, record.writeUInt32LE(copies.length, propertiesEnd));
-    record.set(this.#body, bodyAt);
+    if (extras !== undefined) record.set(extras, record.writeUInt32LE(extras.length, propertiesEnd));
     this.#propertyBytes = record.subarray(propertiesAt, propertiesEnd);
+    if (isShared) return seal(record);
+    record.set(this.#body, bodyAt);
     this.#body = record.subarray(bodyAt);
     return seal(record);
+  }
+
+  #extras(): Buffer | undefined {
+    const { hiddenCopies: copies } = this;
+    const number = this.#bodyNumber;
+    if (copies === undefined && number === undefined) return undefined;
+    const body = number === undefined ? undefined : { number, bytes: this.#body.length };
+    return Buffer.from(JSON.stringify({ copies, body }));
   }
 }
 
 /** Where the properties begin in what the store kept. @throws StoreDamage for a form that is not known. */
 function propertiesAtOf(record: Buffer): number {
   const version = record[0];
-  if (version !== recordVersion && version !== recordVersionWithCopies)
+  if (version !== recordVersion && version !== recordVersionWithExtras)
     throw new StoreDamage('message', `its form ${version} is not known`);
   return 11 + record.readUInt8(9) + record.readUInt8(10) + 4;
 }
@@ -161,6 +212,9 @@ function bodyAtOf(record: Buffer, propertiesAt: number): number {
   return record[0] === recordVersion ? propertiesEnd : propertiesEnd + 4 + record.readUInt32LE(propertiesEnd);
 }
 
-function copiesFrom(text: string): readonly string[] {
-  return JSON.parse(text) as readonly string[];
+function extrasOf(record: Buffer): Extras {
+  if (record[0] === recordVersion) return {};
+  const propertiesAt = propertiesAtOf(record);
+  const extrasAt = propertiesAt + record.readUInt32LE(propertiesAt - 4) + 4;
+  return JSON.parse(record.toString('utf8', extrasAt, bodyAtOf(record, propertiesAt))) as Extras;
 }

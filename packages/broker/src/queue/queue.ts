@@ -12,6 +12,8 @@ import type { QueueOptions } from './queue-options.js';
 import type { ReadyOwner } from './ready-level.js';
 import { ReadyList } from './ready-list.js';
 import type { QueueEntry } from './ready-list.js';
+import { placeOf } from './shared-bodies.js';
+import type { SharedBodies } from './shared-bodies.js';
 
 /** Why a message leaves a queue unread; the words are those of RabbitMQ's `x-death`. */
 export type DeathReason = 'rejected' | 'expired' | 'maxlen' | 'delivery_limit';
@@ -34,6 +36,7 @@ export interface QueueSurroundings {
   readonly clock: Clock;
   readonly log: CommitLog;
   readonly pager: Pager;
+  readonly bodies: SharedBodies;
   /** The value of a message that was stored; undefined when it is not there. @throws StoreDamage. */
   read(place: MessagePlace): Buffer | undefined;
   /** A message leaves unread; hand it to the dead-letter exchange if there is one. */
@@ -44,6 +47,7 @@ export interface QueueSurroundings {
 
 /** `enqueue` did not take the message. */
 export const refused = -1;
+const nothing = new Uint8Array();
 const recovered: PendingChange = { ticket: 0, operation: undefined, owner: undefined, refusal: 'keep' };
 
 /**
@@ -123,6 +127,11 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
     return this.#isDeleted;
   }
 
+  /** Whether the message outlives the broker here. */
+  keeps(message: Message): boolean {
+    return this.isKept && (message.isPersistent || this.#options.type === 'quorum');
+  }
+
   /**
    * Takes a message, or gives `refused` when the queue is full and refuses. Otherwise the ticket of the commit that
    * makes it durable; 0 when nothing of it goes to disk. With a `refusal` a full disk need not take it, and this is
@@ -142,7 +151,7 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
       consumer.deliver(entry);
       return 0;
     }
-    if (this.isKept && (message.isPersistent || options.type === 'quorum')) this.#store(entry, refusal);
+    if (this.keeps(message)) this.#store(entry, refusal);
     if (consumer === undefined) this.#wait(entry);
     else this.#handOver(entry, consumer);
     return entry.stored?.ticket ?? 0;
@@ -157,16 +166,19 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
     if (isSeen) this.#seenUpTo = Math.max(this.#seenUpTo, position);
     this.#hasReturned ||= isSeen;
     const bytes = Message.bodyBytesOf(record);
+    const bodyNumber = Message.bodyNumberOf(record);
+    if (bodyNumber !== undefined) this.#around.bodies.recoverUse(bodyNumber);
+    const cold = { position, bytes, isRedelivered: isSeen, bodyNumber };
     const { messageTtlMs } = this.#options;
     if (messageTtlMs === undefined && !Message.hasOwnRules(record)) {
-      this.#ready.pushCold({ position, bytes, isRedelivered: isSeen, expiresAtMs: undefined }, 0);
+      this.#ready.pushCold({ ...cold, expiresAtMs: undefined }, 0);
       return;
     }
-    const message = Message.fromRecord(record);
+    const message = Message.fromRecord(record, () => nothing);
     const leftMs = this.#lifeLeftMs(message, message.arrivedAtMs);
     const expiresAtMs = leftMs === undefined ? undefined : this.#nowMs() + leftMs;
     this.#mayExpire ||= expiresAtMs !== undefined;
-    this.#ready.pushCold({ position, bytes, isRedelivered: isSeen, expiresAtMs }, this.#priorityOf(message));
+    this.#ready.pushCold({ ...cold, expiresAtMs }, this.#priorityOf(message));
   }
 
   /** Drops what ran out while the broker was down. To be called once after the last `recover`. */
@@ -251,7 +263,7 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
   purge(): number {
     const { entries, cold } = this.#ready.clear();
     for (const entry of entries) this.#forget(entry);
-    for (const { position } of cold) this.#forgetStored(position);
+    for (const { position, bodyNumber } of cold) this.#forgetStored(position, bodyNumber);
     return entries.length + cold.length;
   }
 
@@ -290,9 +302,12 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
 
   load({ position, isRedelivered, expiresAtMs }: ColdEntry): QueueEntry {
     const { name, number } = this.definition;
-    const record = this.#around.read({ queue: number, position });
-    if (record === undefined) throw new StoreDamage(`message ${position} of queue '${name}'`, 'it is not there');
-    const message = Message.fromRecord(record);
+    const read = (place: MessagePlace): Buffer => {
+      const value = this.#around.read(place);
+      if (value === undefined) throw new StoreDamage(`message ${position} of queue '${name}'`, 'it is not there');
+      return value;
+    };
+    const message = Message.fromRecord(read({ queue: number, position }), (body) => read(placeOf(body)));
     const priority = this.#priorityOf(message);
     return { message, position, priority, expiresAtMs, isRedelivered, returns: 0, stored: recovered };
   }
@@ -363,6 +378,8 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
   #store(entry: QueueEntry, refusal: Refusal | undefined): void {
     const place = { queue: this.definition.number, position: entry.position };
     const owner = refusal === undefined ? undefined : this;
+    const { bodyNumber, sealedBody } = entry.message;
+    if (bodyNumber !== undefined && sealedBody !== undefined) this.#around.bodies.hold(bodyNumber, sealedBody, refusal);
     const operation = { kind: 'put-message', place, value: entry.message.sealed() } as const;
     entry.stored = this.#around.log.append(operation, owner, refusal);
   }
@@ -371,11 +388,14 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
     const { stored } = entry;
     if (stored === undefined) return;
     entry.stored = undefined;
-    if (!this.#around.log.takeBack(stored)) this.#forgetStored(entry.position);
+    const { bodyNumber } = entry.message;
+    if (!this.#around.log.takeBack(stored)) this.#forgetStored(entry.position, bodyNumber);
+    else if (bodyNumber !== undefined) this.#around.bodies.release(bodyNumber);
   }
 
-  #forgetStored(position: number): void {
+  #forgetStored(position: number, bodyNumber: number | undefined): void {
     this.#around.log.append({ kind: 'delete-message', place: { queue: this.definition.number, position } });
+    if (bodyNumber !== undefined) this.#around.bodies.release(bodyNumber);
   }
 
   #handOver(entry: QueueEntry, consumer: QueueConsumer): void {

@@ -82,8 +82,9 @@ export class ReadyLevel {
     for (let entry = tail?.first(); entry !== undefined && isSafe(entry); entry = tail?.first()) {
       tail?.shift();
       this.#owner.residentChanged(-costOf(entry));
-      const { position, isRedelivered, expiresAtMs } = entry;
-      this.pushCold({ position, bytes: entry.message.body.length, isRedelivered, expiresAtMs });
+      const { position, isRedelivered, expiresAtMs, message } = entry;
+      const { bodyNumber } = message;
+      this.pushCold({ position, bytes: message.body.length, isRedelivered, expiresAtMs, bodyNumber });
     }
     this.#cold ??= new ColdList();
     if (this.#cold.length === 0) this.#warm();

@@ -24,6 +24,8 @@ export interface CampaignResult {
 
 const outstandingMax = 200;
 const backlogKeptMax = 2_000;
+/** Gets everything as well, and keeps only the last ones. */
+const twin = 'twin';
 
 /**
  * Kills the broker in the middle of publishes and unsynced acknowledgements, starts it again on the same folder and
@@ -90,6 +92,8 @@ async function openClient(broker: CrashableBroker): Promise<Client> {
   await channel.assertExchange('x', 'topic', { durable: true });
   await channel.assertQueue('q', { durable: true, arguments: { 'x-queue-type': 'classic' } });
   await channel.bindQueue('q', 'x', 'key.*');
+  await channel.assertQueue(twin, { durable: true, maxLength: 200, arguments: { 'x-queue-type': 'classic' } });
+  await channel.bindQueue(twin, 'x', 'key.*');
   const closed = new Promise((resolve) => connection.once('close', resolve));
   return { channel, closed };
 }
@@ -108,9 +112,10 @@ async function readAll(client: Client): Promise<Found[]> {
   return found;
 }
 
-/** The body of a message repeats its number, so that damage shows. */
+/** The body of a message repeats its number, so that damage shows. Some are large enough to be shared by the two queues. */
 export function bodyOf(number: number): Buffer {
-  return Buffer.from(`${number} `.repeat(1 + (number % 40)));
+  const isLarge = number % 16 === 0;
+  return Buffer.from(`${number} `.repeat(isLarge ? 4_096 : 1 + (number % 40)));
 }
 
 function read(message: Message): Found {

@@ -108,8 +108,8 @@ export class RawClient {
     this.#flush();
   }
 
-  publish(channel: number, routingKey: string, content: OutgoingContent): void {
-    this.#writer.content(channel, { name: 'basic.publish', exchange: '', routingKey }, content);
+  publish(channel: number, routingKey: string, content: OutgoingContent, exchange = ''): void {
+    this.#writer.content(channel, { name: 'basic.publish', exchange, routingKey }, content);
     this.#flush();
   }
 
@@ -128,6 +128,20 @@ export class RawClient {
         throw new Error(`${frame.method.name} came instead of ${name}: ${frame.method.replyText}`);
       }
     }
+  }
+
+  /** The body behind a delivery whose method was read. */
+  async content(): Promise<Buffer> {
+    const header = await this.frame();
+    if (header?.type !== 'header') throw new Error(`a ${header?.type} frame came instead of a header`);
+    const parts: Uint8Array[] = [];
+    for (let got = 0; got < header.bodySizeBytes;) {
+      const frame = await this.frame();
+      if (frame?.type !== 'body') throw new Error(`a ${frame?.type} frame came instead of a body`);
+      parts.push(frame.payload);
+      got += frame.payload.length;
+    }
+    return Buffer.concat(parts);
   }
 
   /** The next frame; undefined when the stream has ended. */

@@ -144,6 +144,10 @@ function cancel(channel: Channel, { consumerTag, noWait }: MethodNamed<'basic.ca
 function get(channel: Channel, method: MethodNamed<'basic.get'>): void {
   channel.connection.rights.need('read', 'queue', nameOrLast(channel, method.queue));
   const queue = queueNamed(channel, method.queue);
+  if (queue.options.type === 'quorum' && queue.options.isSingleActiveConsumer) {
+    const text = `cannot obtain access to locked queue '${queue.name}': a quorum queue with a single active consumer knows no basic.get`;
+    throw new AmqpError('RESOURCE_LOCKED', text);
+  }
   const entry = queue.take();
   const { counters } = channel.connection.core;
   if (entry === undefined) {

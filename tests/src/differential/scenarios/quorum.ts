@@ -41,6 +41,15 @@ export const quorumScenarios: readonly Scenario[] = [
       make.get('~dead'),
     ],
   },
+  ...['quorum', 'classic'].map((type) => ({
+    name: `get from a ${type} queue with a single active consumer`,
+    steps: [
+      make.queue('~q', { 'x-queue-type': type, 'x-single-active-consumer': true }),
+      make.publish('~q', '1'),
+      make.wait(150),
+      make.get('~q', false),
+    ],
+  })),
   {
     name: 'quorum: global prefetch',
     steps: [make.queue('~q', quorum), make.qos(1, true), make.consume('~q')],

@@ -194,7 +194,7 @@ async function serve(options: MainOptions, folder: DataFolder): Promise<void> {
   const logger = jsonLogger({ clock: systemClock, write, fields: { program: 'broker' } });
   const diskReserve = new DiskReserve(folder.path, { bytes: options.limits.diskReserveBytes, random: systemRandom });
   forgetLastStop(folder.path);
-  const store = openStore(folder, diskReserve);
+  const store = openStore(folder, diskReserve, options.limits.diskFreeBytesMin);
   if (store.hasDropped)
     logger.warn('the last commit before the end was not whole, and is dropped: it was not confirmed');
   const broker = await startBroker({
@@ -204,7 +204,7 @@ async function serve(options: MainOptions, folder: DataFolder): Promise<void> {
     permits: options.permits,
     asRabbitMq: options.asRabbitMq,
     limits: options.limits,
-    diskFreeBytes: () => folder.freeBytes(),
+    diskFreeBytes: () => folder.freeBytes() + store.reusableBytes,
     diskReserve,
     logger,
     onFatal: (error) => dieOf(error, folder),

@@ -179,6 +179,21 @@ test('a database whose journal is gone is reported, each time', async (t) => {
 });
 
 /** Where the records end: zeros follow, and no record ends with one. */
+for (const { disk, freeBytes, isKnown } of [
+  { disk: 'a disk with room', freeBytes: 2_000_000, isKnown: false },
+  { disk: 'a disk that is low', freeBytes: 999_999, isKnown: true },
+]) {
+  test(`what was deleted on ${disk} is ${isKnown ? '' : 'not '}room at once`, async (t) => {
+    const store = new LmdbStore(filesIn(t).database, () => freeBytes, 1_000_000);
+    t.after(() => store.close());
+    const positions = Array.from({ length: 50 }, (_none, at) => at + 1);
+    await store.commit(positions.map((position) => put(1, position, 20_000)));
+    const before = store.reusableBytes;
+    await store.commit(positions.map((position) => ({ kind: 'delete-message', place: { queue: 1, position } })));
+    assert.equal(store.reusableBytes - before > 900_000, isKnown, `${before} and then ${store.reusableBytes} bytes`);
+  });
+}
+
 function lengthOfRecords({ journal }: Files): number {
   const bytes = readFileSync(journal);
   let length = bytes.length;

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { systemRandom } from '@torcello/platform';
+import { defaultLimits } from '../limits.js';
 import { Journal } from './journal.js';
 import type { JournalGeneration } from './journal-record.js';
 import { LmdbTree } from './lmdb-tree.js';
@@ -29,6 +30,7 @@ export class LmdbStore implements MessageStore {
   readonly #tree: LmdbTree;
   readonly #journal: Journal;
   readonly #pending = new PendingChanges();
+  readonly #isLow: () => boolean;
   #generationNumber: number;
   #running: Promise<unknown> = Promise.resolve();
   #hasFailed = false;
@@ -37,9 +39,16 @@ export class LmdbStore implements MessageStore {
   /**
    * @param file - path of the database file; made when it is missing. The journal lies beside it, as `FILE.journal`.
    * @param freeBytes - room on its disk, in bytes. Default: plenty.
+   * @param lowBytes - with less room than this every commit goes into the tree at once, so that what was deleted makes room.
+   * Default: where the broker refuses publishes by default.
    * @throws StoreDamage for a journal that is not what was written; StoreFull when the tree has no room for what is in it.
    */
-  constructor(file: string, freeBytes: () => number = () => Infinity) {
+  constructor(
+    file: string,
+    freeBytes: () => number = () => Infinity,
+    lowBytes: number = defaultLimits.diskFreeBytesMin,
+  ) {
+    this.#isLow = () => freeBytes() < lowBytes;
     const journalFile = `${file}.journal`;
     const hasJournal = existsSync(journalFile);
     this.#tree = new LmdbTree(file, freeBytes);
@@ -60,6 +69,11 @@ export class LmdbStore implements MessageStore {
   /** A commit under which the broker or the power went away was found half written, and is dropped. */
   get hasDropped(): boolean {
     return this.#journal.hasDropped;
+  }
+
+  /** Room inside of the database, in bytes: it never shrinks, and uses what was deleted before it grows. */
+  get reusableBytes(): number {
+    return this.#tree.reusableBytes;
   }
 
   commit(operations: readonly StoreOperation[]): Promise<void> {
@@ -92,7 +106,7 @@ export class LmdbStore implements MessageStore {
 
   async #commit(operations: readonly StoreOperation[]): Promise<void> {
     try {
-      const isForJournal = this.#pending.size + operations.length <= journalChangesMax;
+      const isForJournal = this.#pending.size + operations.length <= journalChangesMax && !this.#isLow();
       if (isForJournal && (await this.#journal.append(operations))) {
         for (const operation of operations) this.#pending.add(operation);
       } else await this.#intoTree(operations);

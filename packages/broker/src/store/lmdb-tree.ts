@@ -117,6 +117,15 @@ export class LmdbTree {
     }
   }
 
+  /** Room inside of the file, in bytes: pages of what was deleted, which are used again before the file grows. */
+  get reusableBytes(): number {
+    const { pageSize, lastPageNumber, free, ...root } = this.#root.getStats() as RootStats;
+    const messages = this.#messages.getStats() as TreeStats;
+    const entities = this.#entities.getStats() as TreeStats;
+    const used = [free, root, messages, entities].reduce((pages, tree) => pages + pagesOf(tree), metaPages);
+    return Math.max(0, lastPageNumber + 1 - used) * pageSize;
+  }
+
   close(): Promise<void> {
     return this.#root.close();
   }
@@ -139,6 +148,27 @@ export class LmdbTree {
         return this.#entities.remove(operation.key);
     }
   }
+}
+
+/** Pages at the beginning of the file that name the newest tree. */
+const metaPages = 2;
+
+interface TreeStats {
+  readonly treeBranchPageCount: number;
+  readonly treeLeafPageCount: number;
+  readonly overflowPages: number;
+}
+
+/** What LMDB's binding tells without a type. */
+interface RootStats extends TreeStats {
+  readonly pageSize: number;
+  readonly lastPageNumber: number;
+  /** The tree of pages that are free. */
+  readonly free: TreeStats;
+}
+
+function pagesOf({ treeBranchPageCount, treeLeafPageCount, overflowPages }: TreeStats): number {
+  return treeBranchPageCount + treeLeafPageCount + overflowPages;
 }
 
 /** LMDB's binding hides the error of the system in a promise that rejects with it. */

@@ -17,6 +17,8 @@ export interface JoinFacts {
   readonly dataFolder: string;
   readonly agentVersion: string;
   readonly hostname: string;
+  /** The same line asks the API again, which may have another broker by now. Default: it changes nothing. */
+  readonly renewsLogin?: boolean;
 }
 
 /**
@@ -37,7 +39,8 @@ export async function joinOrLoad(line: string | undefined, facts: JoinFacts): Pr
     const message = `${facts.dataFolder} belongs to machine ${stored.machineName}: take another folder with --data`;
     throw new AgentError('JOINED_ELSEWHERE', message);
   }
-  return stored.tokenDigest === digestOfToken(parsed.token) ? stored : await join(parsed, facts);
+  const isSame = stored.tokenDigest === digestOfToken(parsed.token);
+  return isSame && facts.renewsLogin !== true ? stored : await join(parsed, facts);
 }
 
 /** Trades the one-time token for mailbox and login. An answer that got lost comes again for the same key and token. */

@@ -4,6 +4,7 @@ import { jsonLogger, systemClock, systemNetwork, systemRandom, type Logger } fro
 import path from 'node:path';
 import { Agent } from './agent.js';
 import { help, readCommandLine } from './command-line.js';
+import type { CommandLine } from './command-line.js';
 import { lockData } from './data-lock.js';
 import { AgentError } from './errors.js';
 import { askHttpDate } from './http-date.js';
@@ -25,23 +26,27 @@ export interface ProgramWorld {
   readonly writeError: (text: string) => void;
 }
 
+type RunCommand = Extract<CommandLine, { readonly command: 'run' }>;
+
 /** Runs the agent until it is told to stop; the answer is the process's exit code. */
 export async function runProgram(world: ProgramWorld): Promise<number> {
   try {
     const commandLine = readCommandLine(world.words, world.environment);
     if (commandLine.command === 'help') world.writeOut(help);
     else if (commandLine.command === 'version') world.writeOut(`${agentVersion}\n`);
-    else await runAgent(path.resolve(commandLine.dataFolder), commandLine.joinLine, world);
+    else await runAgent(commandLine, world);
     return 0;
   } catch (error) {
     return complain(error, world);
   }
 }
 
-async function runAgent(dataFolder: string, joinLine: string | undefined, world: ProgramWorld): Promise<void> {
+async function runAgent(commandLine: RunCommand, world: ProgramWorld): Promise<void> {
+  const { joinLine, renewsLogin = false } = commandLine;
+  const dataFolder = path.resolve(commandLine.dataFolder);
   const lock = await lockData(dataFolder);
   try {
-    const identity = await joinOrLoad(joinLine, { dataFolder, agentVersion, hostname: world.hostname });
+    const identity = await joinOrLoad(joinLine, { dataFolder, agentVersion, hostname: world.hostname, renewsLogin });
     await serve(dataFolder, identity, world);
   } finally {
     await lock.release();

@@ -101,6 +101,16 @@ test('the same line again asks nobody, a new line for the machine asks with the 
   assert.equal(api.requests[0]?.publicKey, api.requests[1]?.publicKey);
 });
 
+test('a renewal asks with the same line and key again, for the broker may be another one', async () => {
+  await using api = await JoinApi.listen();
+  await using folder = await temporaryFolder();
+  await joinIn(folder.path, api.line());
+  const facts = { dataFolder: folder.path, agentVersion: '1', hostname: 'host' };
+  await joinOrLoad(api.line(), { ...facts, renewsLogin: true });
+  assert.equal(api.requests.length, 2);
+  assert.deepEqual(api.requests[0], api.requests[1]);
+});
+
 test('an answer that got lost is asked for again with the same key', async () => {
   await using api = await JoinApi.listen();
   await using folder = await temporaryFolder();

@@ -7,6 +7,7 @@ import { connect } from 'amqplib';
 import { silentLogger } from '@torcello/platform';
 import { rabbitMqMissing, startRabbitMq, temporaryFolder } from '@torcello/test-support';
 import { defaultLimits } from '../src/index.js';
+import { exportDefinitions } from '../src/management/definitions.js';
 import { startManagement } from '../src/management/management.js';
 import { testBroker } from './support/test-broker.js';
 import type { TestBroker } from './support/test-broker.js';
@@ -123,6 +124,7 @@ test('definitions go to RabbitMQ and come back', { skip }, async (t) => {
   assert.match(await rabbit.control('list_bindings', '--quiet'), /orders\s+exchange\s+work\s+queue\s+new\.#/);
   assert.match(await rabbit.control('list_queues', '--quiet', 'name', 'policy'), /work\tshort/);
   await rabbit.control('change_password', 'guest', 'other');
+  await rabbit.control('add_user', 'reader', 'secret');
   await rabbit.control('export_definitions', back);
   const second = await managed(t);
   const answer = await second.call('POST', '/api/definitions', JSON.parse(readFileSync(back, 'utf8')));
@@ -131,4 +133,8 @@ test('definitions go to RabbitMQ and come back', { skip }, async (t) => {
   const { lengthMax, overflow } = second.broker.vhosts.get('/')?.queues.get('work')?.options ?? {};
   assert.deepEqual([lengthMax, overflow], [7, 'reject-publish'], 'policies came back');
   assert.equal((await second.broker.users.login('guest', 'other'))?.name, 'guest', 'with the password of RabbitMQ');
+  writeFileSync(there, JSON.stringify(exportDefinitions(second.broker)));
+  await rabbit.control('delete_user', 'reader');
+  await rabbit.control('import_definitions', there);
+  assert.match(await rabbit.control('authenticate_user', 'reader', 'secret'), /Success/, 'and goes back with it');
 });

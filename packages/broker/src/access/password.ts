@@ -30,7 +30,7 @@ export class PasswordCheck {
     const known = this.#known.get(stored);
     if (known !== undefined) return timingSafeEqual(known, digest);
     const [kind, salt, hash] = stored.split('$');
-    if (kind === rabbitMqKind) return matchesRabbitMq(password, salt ?? '');
+    if (isRabbitMqKind(kind)) return matchesRabbitMq(password, kind, salt ?? '');
     if (kind !== 'scrypt' || salt === undefined || hash === undefined) return false;
     const right = Buffer.from(hash, 'base64');
     const isRight = timingSafeEqual(right, await derive(password, Buffer.from(salt, 'base64')));
@@ -44,21 +44,40 @@ export class PasswordCheck {
   }
 }
 
-const rabbitMqKind = 'rabbit-sha256';
+/** RabbitMQ's algorithms by the kind that a hash of theirs has here. */
+const rabbitMqKinds = {
+  'rabbit-sha256': { algorithm: 'rabbit_password_hashing_sha256', digest: 'sha256', bytes: 32 },
+  'rabbit-sha512': { algorithm: 'rabbit_password_hashing_sha512', digest: 'sha512', bytes: 64 },
+} as const;
+type RabbitMqKind = keyof typeof rabbitMqKinds;
 const rabbitMqSaltBytes = 4;
 
 /** A password hash of RabbitMQ's definitions as one that `PasswordCheck` knows; undefined for another algorithm. */
-export function hashFromRabbitMq(hash: string, algorithm: unknown): string | undefined {
-  const isKnown = algorithm === undefined || algorithm === 'rabbit_password_hashing_sha256';
-  const isWhole = Buffer.from(hash, 'base64').length === rabbitMqSaltBytes + hashBytes;
-  return isKnown && isWhole ? `${rabbitMqKind}$${hash}` : undefined;
+export function hashFromRabbitMq(hash: string, algorithm: unknown = defaultAlgorithm): string | undefined {
+  const kind = (Object.keys(rabbitMqKinds) as RabbitMqKind[]).find((one) => rabbitMqKinds[one].algorithm === algorithm);
+  if (kind === undefined) return undefined;
+  const isWhole = Buffer.from(hash, 'base64').length === rabbitMqSaltBytes + rabbitMqKinds[kind].bytes;
+  return isWhole ? `${kind}$${hash}` : undefined;
 }
 
-/** RabbitMQ's hash: four bytes of salt and the SHA-256 of salt and password. */
-function matchesRabbitMq(password: string, stored: string): boolean {
+/** A stored hash as RabbitMQ's definitions have it; an empty one, with which nobody logs in, where RabbitMQ cannot check it. */
+export function hashForRabbitMq(stored: string): { readonly hash: string; readonly algorithm: string } {
+  const [kind = '', hash = ''] = stored.split('$');
+  if (!isRabbitMqKind(kind)) return { hash: '', algorithm: defaultAlgorithm };
+  return { hash, algorithm: rabbitMqKinds[kind].algorithm };
+}
+
+const defaultAlgorithm = rabbitMqKinds['rabbit-sha256'].algorithm;
+
+function isRabbitMqKind(kind: string | undefined): kind is RabbitMqKind {
+  return kind !== undefined && Object.hasOwn(rabbitMqKinds, kind);
+}
+
+/** RabbitMQ's hash: four bytes of salt and the digest of salt and password. */
+function matchesRabbitMq(password: string, kind: RabbitMqKind, stored: string): boolean {
   const bytes = Buffer.from(stored, 'base64');
   const salt = bytes.subarray(0, rabbitMqSaltBytes);
-  const hash = createHash('sha256').update(salt).update(password).digest();
+  const hash = createHash(rabbitMqKinds[kind].digest).update(salt).update(password).digest();
   return timingSafeEqual(hash, bytes.subarray(rabbitMqSaltBytes));
 }
 

@@ -2,7 +2,7 @@ import type { FieldTable, FieldValue } from '@torcello/amqp091';
 import { patternFromRegex } from '../access/name-pattern.js';
 import type { NamePattern } from '../access/name-pattern.js';
 import { topicPatternFromRegex } from '../access/topic-pattern.js';
-import { hashFromRabbitMq } from '../access/password.js';
+import { hashForRabbitMq, hashFromRabbitMq } from '../access/password.js';
 import type { Permissions, TopicPermissions, User } from '../access/users.js';
 import { AmqpError } from '../amqp-error.js';
 import type { Broker } from '../broker.js';
@@ -69,13 +69,14 @@ function picked(row: Row, fields: readonly string[]): Row {
   return Object.fromEntries(fields.map((field) => [field, row[field]]));
 }
 
-/** Passwords are salted hashes of a kind that RabbitMQ cannot check: there such a user needs a new password. */
+/** Passwords made here are hashed in a way that RabbitMQ cannot check: there such a user needs a new one. */
 function userRow(user: User): Row {
   const { name, tags, limits = {} } = user;
+  const { hash, algorithm } = hashForRabbitMq(user.passwordHash);
   return {
     name,
-    password_hash: '',
-    hashing_algorithm: 'rabbit_password_hashing_sha256',
+    password_hash: hash,
+    hashing_algorithm: algorithm,
     tags,
     limits,
     torcello_hash: user.passwordHash,

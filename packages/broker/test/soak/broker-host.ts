@@ -6,6 +6,7 @@ import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { run, temporaryFolder } from '@torcello/test-support';
 import type { Running } from '@torcello/test-support';
+import { LmdbStore } from '../../src/index.js';
 import { bundleBroker } from '../crash/program.js';
 
 /** What the broker's process says of itself, after a garbage collection. */
@@ -79,6 +80,18 @@ export class BrokerHost {
   failures(): string[] {
     const lines = this.#running?.output().stderr.split('\n') ?? [];
     return lines.filter((line) => line.includes('"level":"error"') || line.includes('torcello-broker:'));
+  }
+
+  /** What a broker that has stopped left in its store: messages, and declarations by kind. */
+  async left(): Promise<Readonly<Record<string, number>>> {
+    const store = new LmdbStore(join(this.folder, 'data', 'broker.lmdb'));
+    const counts: Record<string, number> = { messages: [...store.messages()].length };
+    for (const { key } of store.entities()) {
+      const [kind = ''] = key.split('/');
+      counts[kind] = (counts[kind] ?? 0) + 1;
+    }
+    await store.close();
+    return counts;
   }
 
   remove(): void {

@@ -328,6 +328,31 @@ async function comingAndGoingVhosts({ world, name }: Round): Promise<void> {
   }
 }
 
+/** Large letters for several readers, each of which ends in its own way: read, given back, purged, deleted, run out. */
+async function lettersForMany({ world, session, name }: Round): Promise<void> {
+  const channel = await session.confirmChannel();
+  const queues = ['read', 'purged', 'deleted', 'left', 'lapsed'].map((end) => `${name}.${end}`);
+  const [read = '', purged = '', deleted = '', , lapsed = ''] = queues;
+  await channel.assertExchange(name, 'fanout', passing);
+  for (const queue of queues) {
+    await channel.assertQueue(queue, queue === lapsed ? { ...fleeting, messageTtl: world.upTo(300) } : fleeting);
+    await channel.bindQueue(queue, name, '');
+  }
+  const count = 1 + world.upTo(10);
+  for (let number = 1; number <= count; number++) channel.publish(name, '', world.body(number), { persistent: true });
+  await session.confirmed(channel);
+  const handed = await channel.get(read);
+  if (handed !== false) channel.nack(handed, false, true);
+  const numbers = (await taken(channel, read)).map(({ content }) => world.numberIn(content));
+  expect(
+    numbers.length === count && numbers.every((number, at) => number === at + 1),
+    `${read} held ${numbers.join(' ')}`,
+  );
+  const { messageCount } = await channel.purgeQueue(purged);
+  expect(messageCount === count, `${purged} held ${messageCount} of ${count}`);
+  await channel.deleteQueue(deleted);
+}
+
 const rounds: readonly ((round: Round) => Promise<void>)[] = [
   passingQueues,
   passingQueues,
@@ -348,6 +373,8 @@ const rounds: readonly ((round: Round) => Promise<void>)[] = [
   comingAndGoingUsers,
   comingAndGoingVhosts,
   poisonInQuorumQueue,
+  lettersForMany,
+  lettersForMany,
 ];
 
 /** One thing after the other, each on a connection of its own, which goes with or without a word. */

@@ -45,6 +45,7 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
     const soaking = new Soaking(world, options);
     await soaking.prepare();
     for (let cycle = 1; cycle <= options.cycles; cycle++) await soaking.cycle(cycle);
+    await soaking.end();
     return soaking.result();
   } finally {
     await host.stop('SIGKILL');
@@ -91,6 +92,17 @@ class Soaking {
     for (const line of world.host.failures()) world.wrong(line);
     this.#options.report(`${number}: ${shownFigures(figures)} ${this.#shownCounts()}`);
     await this.#snapshot(number);
+  }
+
+  /** The store holds what was declared at the start, and nothing of what came and went. */
+  async end(): Promise<void> {
+    const { host } = this.#world;
+    await host.stop('SIGTERM');
+    const left = await host.left();
+    const expected = { messages: 0, queue: streamCount + 1, exchange: 0, binding: 0, policy: 0, user: 1, vhost: 1 };
+    for (const [kind, count] of Object.entries(expected)) {
+      if ((left[kind] ?? 0) !== count) this.#world.wrong(`left in the store: ${JSON.stringify(left)}`);
+    }
   }
 
   result(): SoakResult {

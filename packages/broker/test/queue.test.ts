@@ -190,6 +190,22 @@ test('a message expires after the time of its queue', async () => {
   assert.deepEqual([queue.readyCount, dead], [0, ['1 expired']]);
 });
 
+test('of many messages that expire at once each turn drops some, and nobody gets one meanwhile', async () => {
+  const { clock, queue, put, dead } = world();
+  for (let number = 0; number < 1_200; number++) put(String(number), { expiration: '1000' });
+  put('lives', { expiration: '5000' });
+  const reader = new Reader(1);
+  let droppedFirst = 0;
+  clock.after(1000, () => {
+    droppedFirst = dead.length;
+    attach(queue, reader);
+  });
+  await clock.advance(1000);
+  assert.equal(droppedFirst, 500);
+  assert.equal(dead.length, 1_200);
+  assert.deepEqual(reader.bodies, ['lives']);
+});
+
 test('the smaller one of two times to live counts', async () => {
   const { clock, put, dead } = world({ 'x-message-ttl': 1000 });
   put('short', { expiration: '10' });

@@ -45,6 +45,8 @@ export interface QueueSurroundings {
   queueIsDone(queue: Queue, why: 'unused' | 'last-consumer-gone'): void;
 }
 
+/** Messages that expire in one turn of the event loop: those behind them wait for the next one. */
+const expiredPerTurnMax = 500;
 /** `enqueue` did not take the message. */
 export const refused = -1;
 const nothing = new Uint8Array();
@@ -189,7 +191,7 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
   /** Takes the next message for somebody who asked for just one. It is unsettled until `settle`, `putBack` or `reject`. */
   take(): QueueEntry | undefined {
     this.touch();
-    this.#dropExpired();
+    this.#dropExpired(Infinity);
     const entry = this.#ready.shift();
     if (entry !== undefined) this.#unsettled.add(entry);
     this.#afterChange();
@@ -250,8 +252,7 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
     if (this.#isDeleted) return;
     while (this.#ready.length > 0) {
       const consumer = this.#consumers.next();
-      if (consumer === undefined) break;
-      this.#dropExpired();
+      if (consumer === undefined || !this.#dropExpired(expiredPerTurnMax)) break;
       const entry = this.#ready.shift();
       if (entry === undefined) break;
       this.#handOver(entry, consumer);
@@ -447,14 +448,18 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
     this.#forget(entry);
   }
 
-  #dropExpired(): void {
-    if (!this.#mayExpire) return;
+  /** Whether none of the messages that come next has expired any more: of many each turn drops so many. */
+  #dropExpired(most: number): boolean {
+    if (!this.#mayExpire) return true;
     const nowMs = this.#nowMs();
+    let dropped = 0;
     for (let head = this.#expiredHead(nowMs); head !== undefined; head = this.#expiredHead(nowMs)) {
+      if (dropped++ >= most) return false;
       this.#ready.shiftHead(head);
       this.#die(head, 'expired');
     }
     if (this.#ready.length === 0) this.#mayExpire = false;
+    return true;
   }
 
   #expiredHead(nowMs: number): QueueEntry | undefined {
@@ -464,14 +469,14 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
   /** Drops expired heads and watches the next one. An armed timer that comes too early just looks again. */
   #afterChange(): void {
     if (!this.#mayExpire || this.#isDeleted) return;
-    this.#dropExpired();
+    this.#dropExpired(expiredPerTurnMax);
     const dues = this.#ready.heads().map(({ expiresAtMs }) => expiresAtMs ?? Infinity);
     const atMs = Math.min(...dues);
     if (atMs === Infinity || (this.#expiryTimer !== undefined && this.#expiryTimer.atMs <= atMs)) return;
     this.#expiryTimer?.timer.cancel();
     const timer = this.#around.clock.after(atMs - this.#nowMs(), () => {
       this.#expiryTimer = undefined;
-      this.#afterChange();
+      this.dispatch();
     });
     this.#expiryTimer = { atMs, timer };
   }

@@ -1,10 +1,10 @@
 import type { ConfirmChannel } from 'amqplib';
 import type { StreamLedger } from './stream-ledger.js';
+import { leftoverMs } from './world.js';
 import type { Session, World } from './world.js';
 
 const lettersMax = 12;
 const letterMs = 1_200;
-const unusedMs = 5_000;
 
 /** Mailboxes of machines that are off: letters wait, are fetched, or run out and go to the queue `dead`; so do the boxes. */
 export async function keepMailboxes(world: World, ledger: StreamLedger): Promise<void> {
@@ -16,7 +16,7 @@ async function oneMailbox(world: World, ledger: StreamLedger, session: Session):
   const channel = await session.confirmChannel();
   await channel.assertQueue(box, {
     durable: true,
-    expires: unusedMs,
+    expires: leftoverMs,
     messageTtl: letterMs,
     deadLetterExchange: '',
     deadLetterRoutingKey: 'dead',

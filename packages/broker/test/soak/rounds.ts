@@ -1,5 +1,5 @@
 import type { Channel, GetMessage } from 'amqplib';
-import { Wrong } from './world.js';
+import { leftoverMs, Wrong } from './world.js';
 import type { Session, World } from './world.js';
 
 /** One thing that clients do, with what must come of it. */
@@ -10,8 +10,6 @@ export interface Round {
   readonly name: string;
 }
 
-/** Whatever a round leaves behind ends by itself after so many milliseconds. */
-export const leftoverMs = 5_000;
 const passing = { autoDelete: true, durable: false } as const;
 const fleeting = { durable: true, expires: leftoverMs } as const;
 
@@ -44,7 +42,7 @@ async function passingQueues({ world, session, name }: Round): Promise<void> {
   const kinds = [
     { exclusive: true },
     { autoDelete: true, durable: false },
-    { durable: false, expires: 1_000 },
+    { durable: false, expires: leftoverMs },
     fleeting,
   ];
   const options = kinds[world.upTo(kinds.length)] ?? fleeting;

@@ -431,12 +431,15 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
     return lengthBytesMax !== undefined && this.#ready.bytes + bytes > lengthBytesMax;
   }
 
-  /** Drops from the head what is over the length that the declaration allows. */
+  /**
+   * Drops from the head what is over the length that the declaration allows. With priorities the head is the most urgent
+   * message, as on RabbitMQ.
+   */
   #trim(): void {
     const { overflow, lengthMax = Infinity, lengthBytesMax = Infinity } = this.#options;
     if (overflow !== 'drop-head') return;
     while (this.#ready.length > lengthMax || this.#ready.bytes > lengthBytesMax) {
-      const entry = this.#ready.shiftLowest();
+      const entry = this.#ready.shift();
       if (entry === undefined) return;
       this.#die(entry, 'maxlen');
     }

@@ -80,15 +80,6 @@ export class ReadyList {
     return undefined;
   }
 
-  /** Takes the entry that an overflowing queue drops: the oldest of the lowest priority. */
-  shiftLowest(): QueueEntry | undefined {
-    for (const level of this.#levels) {
-      const entry = level?.shift();
-      if (entry !== undefined) return this.#counted(entry);
-    }
-    return undefined;
-  }
-
   /** The first entry of each priority: where expiry looks. */
   heads(): QueueEntry[] {
     return this.#levels.flatMap((level) => level?.first() ?? []);

@@ -205,13 +205,11 @@ export class QueueModel {
     this.ready.sort((a, b) => b.priority - a.priority || a.position - b.position);
   }
 
-  /** Drops the oldest of the lowest priority. */
+  /** Drops what would be served next. */
   #trim(): void {
     const { lengthMax = Infinity, isRefusing } = this.shape;
     while (!isRefusing && this.ready.length > lengthMax) {
-      const lowest = Math.min(...this.ready.map(({ priority }) => priority));
-      const at = this.ready.findIndex(({ priority }) => priority === lowest);
-      for (const message of this.ready.splice(at, 1)) this.#die(message, 'maxlen');
+      for (const message of this.ready.splice(0, 1)) this.#die(message, 'maxlen');
     }
   }
 

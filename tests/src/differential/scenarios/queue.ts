@@ -336,6 +336,35 @@ const consuming: readonly Scenario[] = [
   },
 ];
 
+/** Which messages a full queue with priorities gives up. */
+const crowded: readonly Scenario[] = [
+  { 'x-max-length': 4 },
+  { 'x-max-length-bytes': 12 },
+  { 'x-max-length': 4, 'x-overflow': 'reject-publish' },
+].flatMap((limit) =>
+  [
+    [1, 2, 3, 1, 2, 3, 1, 2, 3],
+    [3, 3, 3, 3, 0, 1, 2],
+    [0, 0, 0, 0, 3, 2, 1],
+  ].map((order) => ({
+    name: `priorities ${order.join(' ')} with ${JSON.stringify(limit)}`,
+    steps: [
+      make.queue('~dead'),
+      make.queue('~q', {
+        ...limit,
+        'x-max-priority': 3,
+        'x-dead-letter-exchange': '',
+        'x-dead-letter-routing-key': '~dead',
+      }),
+      make.confirm(),
+      ...order.map((priority, at) => make.publish('~q', `${at}:${priority}`, { properties: { priority } })),
+      make.wait(),
+      ...gets('~q', 5),
+      ...gets('~dead', 6),
+    ],
+  })),
+);
+
 const priorities: readonly Scenario[] = [0, 1, 5, 255].map((most) => ({
   name: `priorities with x-max-priority ${most}`,
   steps: [
@@ -451,6 +480,7 @@ export const queueScenarios: readonly Scenario[] = [
   ...prefetches,
   ...consuming,
   ...priorities,
+  ...crowded,
   ...lives,
   ...lengths,
 ];

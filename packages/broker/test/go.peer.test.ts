@@ -5,7 +5,7 @@ import { after, test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { run, temporaryFolder } from '@torcello/test-support';
 import type { Running } from '@torcello/test-support';
-import { rabbitMqLimits } from '../src/limits.js';
+import { rabbitMqLimits } from '../src/rabbitmq-limits.js';
 import { testBroker } from './support/test-broker.js';
 
 const library = '/usr/share/gocode/src/github.com/rabbitmq/amqp091-go';

@@ -1,5 +1,6 @@
 import { untyped } from '@torcello/amqp091';
 import type { MethodName, MethodNamed } from '@torcello/amqp091';
+import type { Random } from '@torcello/platform';
 import { AmqpError } from './amqp-error.js';
 import { limitReached } from './limit-reached.js';
 import type { Channel } from './channel.js';
@@ -58,6 +59,8 @@ function flow(channel: Channel, method: MethodNamed<'channel.flow'>): void {
   channel.send({ name: 'channel.flow-ok', active: true });
 }
 
+const tagBytes = 16;
+
 /** `basic.qos` with RabbitMQ's meaning: a limit for each consumer to come, or, if permitted, one for the channel. */
 function qos(channel: Channel, method: MethodNamed<'basic.qos'>): void {
   if (method.prefetchSize !== 0) {
@@ -76,7 +79,7 @@ function qos(channel: Channel, method: MethodNamed<'basic.qos'>): void {
 
 function consume(channel: Channel, method: MethodNamed<'basic.consume'>): void {
   const { core, rights } = channel.connection;
-  const tag = method.consumerTag === '' ? `amq.ctag-${core.random.uuid()}` : method.consumerTag;
+  const tag = method.consumerTag === '' ? freshTag(core.random) : method.consumerTag;
   if (channel.consumers.has(tag) || channel.directReply?.tag === tag) {
     throw new AmqpError('NOT_ALLOWED', `attempt to reuse consumer tag '${tag}'`);
   }
@@ -102,6 +105,11 @@ function consume(channel: Channel, method: MethodNamed<'basic.consume'>): void {
   if (!method.noWait) channel.send({ name: 'basic.consume-ok', consumerTag: tag });
   queue.addConsumer(consumer);
   queue.dispatch();
+}
+
+/** As long as RabbitMQ's: it goes out with every delivery, and some look at its form. */
+function freshTag(random: Random): string {
+  return `amq.ctag-${Buffer.from(random.bytes(tagBytes)).toString('base64url')}`;
 }
 
 function checkExclusiveUse(channel: Channel, method: MethodNamed<'basic.consume'>): void {

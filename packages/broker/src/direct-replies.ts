@@ -3,6 +3,7 @@ import type { Message } from './queue/message.js';
 
 /** The name that asks for RabbitMQ's direct reply-to: a reply queue that exists only as one channel's consumer. */
 export const directReplyName = 'amq.rabbitmq.reply-to';
+/** Of each of the name's two parts, which are written as RabbitMQ's are: clients of others look for that form. */
 const tokenBytes = 16;
 
 export type ReplyReceiver = (message: Message) => void;
@@ -18,7 +19,8 @@ export class DirectReplies {
 
   /** Gives the name that answers are sent to. */
   open(receiver: ReplyReceiver): string {
-    const name = `${directReplyName}.${Buffer.from(this.#random.bytes(tokenBytes)).toString('base64url')}`;
+    const part = (): string => Buffer.from(this.#random.bytes(tokenBytes)).toString('base64');
+    const name = `${directReplyName}.${part()}.${part()}`;
     this.#receivers.set(name, receiver);
     return name;
   }

@@ -433,20 +433,21 @@ export class Vhost {
 
   #sameExchange(there: Exchange, wish: ExchangeDefinition): Exchange {
     const { definition } = there;
+    const what = `exchange '${there.name}' in vhost '${this.name}'`;
     const compare = (arg: string, received: unknown, current: unknown): void => {
-      if (received !== current) throw inequivalent({ arg, what: `exchange '${there.name}'`, received, current });
+      if (received !== current) throw inequivalent({ arg, what, received, current });
     };
     compare('type', wish.type, definition.type);
     compare('durable', wish.isDurable, definition.isDurable);
     compare('auto_delete', wish.isAutoDelete, definition.isAutoDelete);
     compare('internal', wish.isInternal, definition.isInternal);
-    this.#compareArguments(`exchange '${there.name}'`, ['alternate-exchange'], [wish.arguments, definition.arguments]);
+    this.#compareArguments(what, ['alternate-exchange'], [wish.arguments, definition.arguments]);
     return there;
   }
 
   #sameQueue(there: Queue, wish: QueueWish): Queue {
     const { definition } = there;
-    const what = `queue '${there.name}'`;
+    const what = `queue '${there.name}' in vhost '${this.name}'`;
     const compare = (arg: string, received: unknown, current: unknown): void => {
       if (received !== current) throw inequivalent({ arg, what, received, current });
     };

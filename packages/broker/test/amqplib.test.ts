@@ -210,3 +210,26 @@ test('transient queues that are not exclusive are refused unless they are permit
   const lax = await confirmChannel(t, await testBroker(t, { permits: ['transient_nonexcl_queues'] }));
   await lax.assertQueue('q', { durable: false });
 });
+
+test('names and words that the broker makes have the form of those that RabbitMQ makes', async (t) => {
+  const { url } = await testBroker(t);
+  const connection = await connect(url);
+  const channel = await connection.createChannel();
+  channel.on('error', () => undefined);
+  const { queue } = await channel.assertQueue('', { exclusive: true });
+  const { consumerTag } = await channel.consume(queue, () => undefined);
+  assert.match(consumerTag, /^amq\.ctag-[\w-]{22}$/);
+  const asked = new Promise<unknown>((resolve) => {
+    void channel.consume(queue, (message) => resolve(message?.properties.replyTo), { noAck: true });
+  });
+  await channel.cancel(consumerTag);
+  await channel.consume('amq.rabbitmq.reply-to', () => undefined, { noAck: true });
+  channel.sendToQueue(queue, Buffer.from('ping'), { replyTo: 'amq.rabbitmq.reply-to' });
+  assert.match(String(await asked), /^amq\.rabbitmq\.reply-to\.[\w+/]{22}==\.[\w+/]{22}==$/);
+  await channel.assertExchange('x', 'topic');
+  await assert.rejects(
+    channel.assertExchange('x', 'fanout'),
+    /inequivalent arg 'type' for exchange 'x' in vhost '\/': received 'fanout' but current is 'topic'/,
+  );
+  await connection.close();
+});

@@ -56,6 +56,38 @@ test('a publish that finds no room is nacked and withdrawn; the broker lives, sa
   assert.deepEqual(stored(store), ['one', 'new']);
 });
 
+test('what a full disk refused and memory keeps stays behind what lies on disk only', async (t) => {
+  const store = new SmallDiskStore();
+  const users = [{ name: 'guest', password: 'guest' }];
+  const broker = await startBroker({ store, users, limits: { residentMessageBytesMax: 1_000 } });
+  t.after(() => broker.stop());
+  const client = await new RawClient(broker).open();
+  await client.channel();
+  client.send(1, { name: 'queue.declare', queue: 'q', durable: true });
+  const publish = (body: string): void =>
+    client.publish(1, 'q', { properties: persistent, body: Buffer.alloc(1_000, body) });
+  for (const body of ['1', '2', '3']) publish(body);
+  client.send(1, { name: 'queue.declare', queue: 'r', durable: true });
+  while ((await client.method('queue.declare-ok')).queue !== 'r');
+  assert.equal(broker.vhosts.get('/')?.queues.get('q')?.residentBytes, 0, 'all of it lies on disk');
+  store.isFull = true;
+  publish('4');
+  while (broker.blockedReason === undefined) await new Promise((resolve) => setImmediate(resolve));
+  const order: string[] = [];
+  for (let left = 4; left > 0; left--) {
+    client.send(1, { name: 'basic.get', queue: 'q', noAck: false });
+    await client.method('basic.get-ok');
+    for (let frame = await client.frame(); frame !== undefined; frame = await client.frame()) {
+      if (frame.type !== 'body') continue;
+      order.push(String.fromCharCode(frame.payload[0] ?? 0));
+      break;
+    }
+  }
+  assert.deepEqual(order, ['1', '2', '3', '4']);
+  client.destroy();
+  store.isFull = false;
+});
+
 test('a body that two queues share is refused with its messages, and the next one is not', async () => {
   const { store, clock, broker, client } = await world();
   client.send(1, { name: 'queue.declare', queue: 'r', durable: true });

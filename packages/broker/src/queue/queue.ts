@@ -321,10 +321,11 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
   changesRefused(places: readonly MessagePlace[], refusal: Refusal): void {
     const positions = new Set(places.map(({ position }) => position));
     for (const entry of this.#unsettled) if (positions.has(entry.position)) entry.stored = undefined;
-    for (const entry of this.#ready.remove(positions)) {
+    this.#ready.remove((entry) => {
+      if (!positions.has(entry.position)) return false;
       entry.stored = undefined;
-      if (refusal === 'keep') this.#ready.putBack(entry);
-    }
+      return refusal === 'withdraw';
+    });
   }
 
   /** The queue is gone: consumers are told, messages forgotten, also those that are handed out. */

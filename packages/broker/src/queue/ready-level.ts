@@ -63,9 +63,9 @@ export class ReadyLevel {
     return entry;
   }
 
-  /** Takes out those of these positions that never reached the disk. */
-  remove(positions: ReadonlySet<number>): QueueEntry[] {
-    const removed = [...this.#hot.remove(positions), ...(this.#tail?.remove(positions) ?? [])];
+  /** Takes out those in memory of which that is true. */
+  remove(isGone: (entry: QueueEntry) => boolean): QueueEntry[] {
+    const removed = [...this.#hot.remove(isGone), ...(this.#tail?.remove(isGone) ?? [])];
     for (const entry of removed) this.#owner.residentChanged(-costOf(entry));
     return removed;
   }

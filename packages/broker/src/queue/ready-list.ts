@@ -94,9 +94,9 @@ export class ReadyList {
     return true;
   }
 
-  /** Takes out those of these positions that never reached the disk. */
-  remove(positions: ReadonlySet<number>): QueueEntry[] {
-    const removed = this.#levels.flatMap((level) => level?.remove(positions) ?? []);
+  /** Takes out those in memory of which that is true. */
+  remove(isGone: (entry: QueueEntry) => boolean): QueueEntry[] {
+    const removed = this.#levels.flatMap((level) => level?.remove(isGone) ?? []);
     for (const entry of removed) this.#count(entry, -1);
     return removed;
   }

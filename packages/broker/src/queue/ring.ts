@@ -50,13 +50,13 @@ export class Ring {
     slots[index(at)] = entry;
   }
 
-  /** Takes out every entry at one of these positions. */
-  remove(positions: ReadonlySet<number>): QueueEntry[] {
+  /** Takes out every entry of which that is true. */
+  remove(isGone: (entry: QueueEntry) => boolean): QueueEntry[] {
     const removed: QueueEntry[] = [];
     for (let left = this.#length; left > 0; left--) {
       const entry = this.shift();
       if (entry === undefined) break;
-      if (positions.has(entry.position)) removed.push(entry);
+      if (isGone(entry)) removed.push(entry);
       else this.push(entry);
     }
     return removed;

@@ -26,7 +26,8 @@ type Row = Readonly<Record<string, unknown>>;
 
 const login = { TORCELLO_BROKER_USER: 'guest', TORCELLO_BROKER_PASSWORD: 'guest' };
 /** A small memory for messages, so that a backlog lies on disk; and what a fleet needs. */
-const options = ['--limit', 'residentMessageBytesMax=8388608', '--permit', 'transient_nonexcl_queues'];
+const limits = ['residentMessageBytesMax=8388608', 'unreadBytesMax=1048576'];
+const options = [...limits.flatMap((limit) => ['--limit', limit]), '--permit', 'transient_nonexcl_queues'];
 
 /** The broker as a process of its own on one folder, over all its lives. */
 export class BrokerHost {

@@ -233,7 +233,7 @@ async function slowReader({ world, session, name }: Round): Promise<void> {
   const reader = await world.open();
   try {
     await (await reader.channel()).consume(name, () => undefined, { noAck: world.chance(0.5) });
-    reader.socket.pause();
+    reader.stopReading();
     for (let left = 60; left > 0; left--) channel.sendToQueue(name, Buffer.alloc(100_000));
     await session.confirmed(channel);
     await world.pause(world.upTo(500));
@@ -241,6 +241,20 @@ async function slowReader({ world, session, name }: Round): Promise<void> {
     reader.destroy();
   }
   await channel.deleteQueue(name);
+}
+
+/** Much comes back to somebody who does not read it for a while, and then does. */
+async function lateReader({ world, session, name }: Round): Promise<void> {
+  const channel = await session.confirmChannel();
+  let returned = 0;
+  channel.on('return', () => returned++);
+  const count = 100 + world.upTo(400);
+  session.stopReading();
+  for (let left = count; left > 0; left--) channel.sendToQueue(name, Buffer.alloc(20_000), { mandatory: true });
+  await world.pause(world.upTo(500));
+  session.readAgain();
+  await session.confirmed(channel);
+  expect(returned === count, `${returned} of ${count} came back`);
 }
 
 async function beatingHearts({ world }: Round): Promise<void> {
@@ -366,6 +380,7 @@ const rounds: readonly ((round: Round) => Promise<void>)[] = [
   endedQueue,
   recovered,
   slowReader,
+  lateReader,
   beatingHearts,
   policies,
   comingAndGoingUsers,

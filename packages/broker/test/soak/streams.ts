@@ -82,9 +82,9 @@ class Reader {
 
   async #turn(channel: Channel): Promise<void> {
     const isSlow = this.#world.chance(0.05);
-    if (isSlow) this.#session.socket.pause();
+    if (isSlow) this.#session.stopReading();
     await Promise.race([this.#world.pause(isSlow ? 700 : 100), this.#session.lost]);
-    if (isSlow) this.#session.socket.resume();
+    if (isSlow) this.#session.readAgain();
     const last = [...this.#held.values()].at(-1);
     if (last !== undefined) this.#ackUpTo(channel, last);
   }

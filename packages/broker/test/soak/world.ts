@@ -144,6 +144,12 @@ export class World {
   }
 }
 
+/** What a socket of Node has below it. */
+interface ReadableHandle {
+  readStop(): void;
+  readStart(): void;
+}
+
 /** One connection. */
 export class Session {
   readonly #world: World;
@@ -176,8 +182,22 @@ export class Session {
     return this.#isGoing || this.#ends !== this.#world.host.ends;
   }
 
-  get socket(): Socket {
+  get #socket(): Socket {
     return (this.#model.connection as unknown as { readonly stream: Socket }).stream;
+  }
+
+  /** Takes nothing out of the socket any more. amqplib reads also from a stream that was paused, so its handle must stop. */
+  stopReading(): void {
+    this.#handle?.readStop();
+  }
+
+  readAgain(): void {
+    this.#handle?.readStart();
+  }
+
+  get #handle(): ReadableHandle | undefined {
+    const { _handle: handle } = this.#socket as unknown as { readonly _handle: ReadableHandle | null };
+    return handle ?? undefined;
   }
 
   async channel(): Promise<Channel> {
@@ -207,7 +227,7 @@ export class Session {
 
   /** Goes without one. */
   destroy(): void {
-    this.socket.destroy(new Error('the client is gone'));
+    this.#socket.destroy(new Error('the client is gone'));
     this.#isGoing = true;
   }
 

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { rabbitMqMissing, startRabbitMq, temporaryFolder } from '@torcello/test-support';
+import type { Running } from '@torcello/test-support';
 import { connect } from 'amqplib';
 import type { ConfirmChannel, ConsumeMessage } from 'amqplib';
 import { runBroker, startBrokerProcess } from './support/broker-process.js';
 
 const skip = rabbitMqMissing() ?? false;
 const perQueue = 1_500;
-const queues = Array.from({ length: 7 }, (_, number) => `q${number}`);
+const queues = Array.from({ length: 6 }, (_, number) => `q${number}`);
 
 async function fill(url: string): Promise<void> {
   const connection = await connect(url);
@@ -27,6 +28,18 @@ async function fill(url: string): Promise<void> {
     if (number % 500 === 0) await channel.waitForConfirms();
   }
   await channel.waitForConfirms();
+}
+
+/** Resolves when a program has said something for people. */
+function toldBy(running: Running, text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const look = (): void => {
+      if (running.output().stderr.includes(text)) resolve();
+    };
+    running.child.stderr?.on('data', look);
+    look();
+    void running.exited.then(() => reject(new Error(running.output().stderr)));
+  });
 }
 
 /** Every message of a queue as it is delivered to one reader, in order. */
@@ -102,7 +115,7 @@ test(
 );
 
 test(
-  'RabbitMQ is killed in the middle of a move, and the source before it: nothing is lost',
+  'RabbitMQ has no room at first and is killed in the middle of a move, and the source before it: nothing is lost',
   { skip, timeout: 300_000 },
   async (t) => {
     const folder = temporaryFolder('move-rabbit-killed');
@@ -114,7 +127,11 @@ test(
     t.after(() => rabbit.stop());
     const vhost = await rabbit.freshVhost();
     const command = ['--data', folder.path, 'move', '--to', rabbit.url(vhost)];
+    await rabbit.control('set_disk_free_limit', '1000000GB');
     const first = runBroker(command);
+    t.after(() => first.stop('SIGKILL'));
+    await toldBy(first, 'the target takes no publishes: low on disk; waiting');
+    await rabbit.control('set_disk_free_limit', '1MB');
     await first.line((text) => text.includes('"q2"'));
     await rabbit.kill();
     await rabbit.restart();

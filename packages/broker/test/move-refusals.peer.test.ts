@@ -99,26 +99,3 @@ test(
     await there.close();
   },
 );
-
-test('a target that takes no publishes is waited for, and told of', { skip, timeout: 300_000 }, async (t) => {
-  const folder = temporaryFolder('move-blocked');
-  t.after(() => folder.remove());
-  const ours = await startBrokerProcess(t, folder.path);
-  const { channel } = await open(ours.amqp);
-  await channel.assertQueue('work');
-  for (let number = 0; number < 10; number++) channel.sendToQueue('work', Buffer.from(`${number}`), persistent);
-  await channel.waitForConfirms();
-  const rabbit = await startRabbitMq({ own: true });
-  t.after(() => rabbit.stop());
-  await rabbit.control('set_disk_free_limit', '1000000GB');
-  const moving = runBroker(['--data', folder.path, 'move', '--to', rabbit.url()]);
-  t.after(() => moving.stop('SIGKILL'));
-  await new Promise<void>((resolve, reject) => {
-    moving.child.stderr?.on('data', () => {
-      if (moving.output().stderr.includes('the target takes no publishes: low on disk; waiting')) resolve();
-    });
-    void moving.exited.then(() => reject(new Error(moving.output().stderr)));
-  });
-  await rabbit.control('set_disk_free_limit', '1MB');
-  assert.equal((await moving.exited).code, 0, moving.output().stderr);
-});

@@ -1,31 +1,35 @@
 import { sleep } from '@torcello/platform';
 import type { Clock } from '@torcello/platform';
 import type { TargetClient } from './target-client.js';
-import { TargetError } from './target-error.js';
 
 /** Most unsettled deliveries that AMQP lets a consumer ask for. */
 const prefetchMax = 65_535;
 const consumerTag = 'torcello-move';
 const lookMs = 20;
-/** Looks without a new delivery after which a queue that shows none ready has no more; and one that shows some is stuck. */
-const [emptyLooks, stuckLooks] = [3, 3_000];
+/** Looks without a new delivery after which there are no more; more of them where the queue shows some that are ready. */
+const [emptyLooks, stuckLooks] = [3, 500];
 const getsAtOnce = 200;
 
-/** Takes the first messages of a queue, at most `count`, and gives them back, so that they are marked as redelivered. @throws TargetError. */
+/**
+ * Takes the first messages of a queue, at most `count`, and gives them back, so that they are marked as redelivered. A quorum
+ * queue with a single active consumer hands out 65,535 of them.
+ * @throws TargetError.
+ */
 export async function markSeen(
   client: TargetClient,
   queue: { readonly name: string; readonly isAutoDelete: boolean },
   count: number,
   clock: Clock,
 ): Promise<void> {
-  if (queue.isAutoDelete) await fetchAll(client, queue.name, count);
-  else await consumeAll(client, queue.name, count, clock);
-  await client.call({ name: 'basic.recover', requeue: true }, 'basic.recover-ok');
+  const tags = queue.isAutoDelete
+    ? await fetchAll(client, queue.name, count)
+    : await consumeAll(client, queue.name, count, clock);
+  for (const deliveryTag of tags) client.send({ name: 'basic.nack', deliveryTag, multiple: true, requeue: true });
 }
 
 /** Lets a consumer hold messages as they come, so that they leave room in a queue that refuses more. */
 export function holdBack(client: TargetClient, queue: string): Promise<void> {
-  return consume(client, queue, 0);
+  return consume(client, { queue, consumerTag, prefetchCount: 0 });
 }
 
 /** What is held goes back, marked as redelivered. */
@@ -34,34 +38,56 @@ export async function giveBack(client: TargetClient): Promise<void> {
   await client.call({ name: 'basic.recover', requeue: true }, 'basic.recover-ok');
 }
 
-async function consume(client: TargetClient, queue: string, count: number): Promise<void> {
-  const prefetchCount = count > prefetchMax ? 0 : count;
+interface Consumer {
+  readonly queue: string;
+  readonly consumerTag: string;
+  readonly prefetchCount: number;
+}
+
+async function consume(client: TargetClient, { prefetchCount, ...consumer }: Consumer): Promise<void> {
   await client.call({ name: 'basic.qos', prefetchSize: 0, prefetchCount }, 'basic.qos-ok');
-  await client.call({ name: 'basic.consume', queue, consumerTag }, 'basic.consume-ok');
+  await client.call({ name: 'basic.consume', ...consumer }, 'basic.consume-ok');
+}
+
+/**
+ * One consumer after the other takes as many as it may, so that they can go back in the same order. Gives the last delivery
+ * tag of each.
+ */
+async function consumeAll(client: TargetClient, queue: string, count: number, clock: Clock): Promise<number[]> {
+  const tags: number[] = [];
+  const names: string[] = [];
+  for (let left = count; left > 0;) {
+    const wanted = Math.min(left, prefetchMax);
+    const name = `${consumerTag}-${names.length}`;
+    names.push(name);
+    const taken = await consumeSome(client, { queue, consumerTag: name, prefetchCount: wanted }, clock);
+    if (taken > 0) tags.push(client.deliveries);
+    left -= taken;
+    if (taken < wanted) break;
+  }
+  for (const name of names) await client.call({ name: 'basic.cancel', consumerTag: name }, 'basic.cancel-ok');
+  return tags;
 }
 
 /** Messages may expire meanwhile, so the number that comes may be smaller. */
-async function consumeAll(client: TargetClient, queue: string, count: number, clock: Clock): Promise<void> {
+async function consumeSome(client: TargetClient, consumer: Consumer, clock: Clock): Promise<number> {
+  const { queue, prefetchCount: count } = consumer;
   const before = client.deliveries;
-  await consume(client, queue, count);
+  await consume(client, consumer);
+  const declare = { name: 'queue.declare', queue, passive: true, arguments: {} } as const;
   let [last, looks] = [-1, 0];
   while (client.deliveries - before < count) {
-    const { messageCount } = await client.call(
-      { name: 'queue.declare', queue, passive: true, arguments: {} },
-      'queue.declare-ok',
-    );
+    const { messageCount } = await client.call(declare, 'queue.declare-ok');
     looks = client.deliveries === last ? looks + 1 : 0;
-    if (messageCount === 0 && looks >= emptyLooks) break;
-    if (looks > stuckLooks)
-      throw new TargetError(0, `queue '${queue}' hands out nothing of its ${messageCount} messages`);
+    if (looks >= (messageCount === 0 ? emptyLooks : stuckLooks)) break;
     last = client.deliveries;
     await sleep(clock, lookMs);
   }
-  await client.call({ name: 'basic.cancel', consumerTag }, 'basic.cancel-ok');
+  return client.deliveries - before;
 }
 
 /** The end of its last consumer would end the queue. */
-async function fetchAll(client: TargetClient, queue: string, count: number): Promise<void> {
+async function fetchAll(client: TargetClient, queue: string, count: number): Promise<number[]> {
   const [deliveries, empty] = [client.deliveries, client.emptyGets];
   for (let asked = 0; asked < count && client.emptyGets === empty;) {
     const upTo = Math.min(count, asked + getsAtOnce);
@@ -69,4 +95,5 @@ async function fetchAll(client: TargetClient, queue: string, count: number): Pro
     const wanted = asked;
     await client.until(() => client.deliveries - deliveries + client.emptyGets - empty >= wanted);
   }
+  return client.deliveries > deliveries ? [client.deliveries] : [];
 }

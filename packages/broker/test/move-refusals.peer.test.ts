@@ -62,7 +62,8 @@ test(
     await expect(/ACCESS_REFUSED.*check user and password/, to.replace('secret', 'wrong'));
     await expect(/NOT_ALLOWED.*add_vhost/, `${to}-nowhere`);
     await expect(/access to vhost.*set_permissions/);
-    await expect(/ECONNREFUSED/, 'amqp://guest:guest@127.0.0.1:1/x');
+    await expect(/ECONNREFUSED.*; nobody listens there/, 'amqp://guest:guest@127.0.0.1:1/x');
+    await expect(/EPROTO|wrong version/, rabbit.url(vhost).replace('amqp:', 'amqps:'));
     assert.equal(ours.child.exitCode, null, 'for none of these the broker was stopped');
     await rabbit.control('set_permissions', '-p', vhost, user, '^$', '.*', '.*');
     const lost = /not moved: 1 message of \/ "work"[^]*not moved: \/ "mine", which is not durable/;

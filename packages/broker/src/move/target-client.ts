@@ -75,7 +75,7 @@ export class TargetClient {
     this.#around = around;
     this.#readAtMs = this.#writtenAtMs = this.#answeredAtMs = around.clock.monotonicMs();
     socket.on('data', (chunk: Buffer) => this.#receive(chunk));
-    socket.on('error', (error) => this.#fail(new TargetError(noReply, error.message)));
+    socket.on('error', (error) => this.#fail(socketError(error)));
     socket.on('close', () => this.#fail(new TargetError(noReply, 'the connection is closed')));
     this.#watchSilence();
   }
@@ -224,7 +224,9 @@ export class TargetClient {
       for (let frame = this.#reader.next(); frame !== undefined; frame = this.#reader.next()) this.#handle(frame);
     } catch (error) {
       if (error instanceof TargetError) return this.#fail(error);
-      return this.#fail(new TargetError(noReply, error instanceof Error ? error.message : String(error)));
+      const isGreeting = this.#expected[0]?.name === 'connection.start';
+      const text = error instanceof Error ? error.message : String(error);
+      return this.#fail(new TargetError(noReply, text, isGreeting ? plainCure : undefined));
     }
     this.look();
   }
@@ -281,6 +283,26 @@ export class TargetClient {
 
 const refusedCure =
   'a queue there is full, or lies on a node that went down, or did not survive its end: see to it, or delete it there';
+const plainCure = 'is it an AMQP port? One that speaks TLS needs amqps://';
+const certificateCure =
+  'name its authority by ?ssl_ca_file=FILE, or another name in its certificate by ssl_server_name=NAME';
+/** What to do, by the code of a failed connection. */
+const socketCures: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'nobody listens there: check host and port, and that it runs',
+  ENOTFOUND: 'check the name of the host',
+  EPROTO: 'does that port speak TLS? One that does not needs amqp://',
+  SELF_SIGNED_CERT_IN_CHAIN: certificateCure,
+  DEPTH_ZERO_SELF_SIGNED_CERT: certificateCure,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: certificateCure,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: certificateCure,
+  ERR_TLS_CERT_ALTNAME_INVALID: certificateCure,
+};
+
+function socketError(error: NodeJS.ErrnoException): TargetError {
+  const [line = ''] = error.message.trim().split('\n');
+  return new TargetError(noReply, line, socketCures[error.code ?? '']);
+}
+
 const loginCures: Readonly<Record<number, string>> = { 403: 'check user and password of --to' };
 const [make, allow] = ['rabbitmqctl add_vhost VHOST', 'rabbitmqctl set_permissions -p VHOST USER ".*" ".*" ".*"'];
 const entryCures: Readonly<Record<number, string>> = { 530: `make it, and let the user in: ${make}; ${allow}` };

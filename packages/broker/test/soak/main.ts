@@ -20,7 +20,7 @@ const cycles = Math.max(1, Math.round((Number(values.minutes) * 60_000) / cycleM
 const report = (line: string): void => void process.stdout.write(`${line}\n`);
 const { snapshots } = values;
 const done = await soak({ seed, cycles, busyMs, report, ...(snapshots === undefined ? {} : { snapshots }) });
-for (const line of [...done.wrongs, ...done.drifts]) report(line);
+for (const line of done.drifts) report(line);
 const { confirmed, delivered, lost, connections, wrongs, drifts } = done;
 const verdict = `lost ${lost} wrong ${wrongs.length} drift ${drifts.length}`;
 report(`confirmed ${confirmed} delivered ${delivered} ${verdict} connections ${connections} seed ${seed}`);

@@ -61,6 +61,8 @@ class Soaking {
   readonly #figures: Figures[] = [];
   #lost = 0;
   #backlogBytes = 0;
+  /** Wrongs that were reported. */
+  #told = 0;
 
   constructor(world: World, options: SoakOptions) {
     this.#world = world;
@@ -91,6 +93,7 @@ class Soaking {
     this.#figures.push(figures);
     for (const line of world.host.failures()) world.wrong(line);
     this.#options.report(`${number}: ${shownFigures(figures)} ${this.#shownCounts()}`);
+    this.#tell();
     await this.#snapshot(number);
   }
 
@@ -103,6 +106,13 @@ class Soaking {
     for (const [kind, count] of Object.entries(expected)) {
       if ((left[kind] ?? 0) !== count) this.#world.wrong(`left in the store: ${JSON.stringify(left)}`);
     }
+    this.#tell();
+  }
+
+  #tell(): void {
+    const { wrongs } = this.#world;
+    for (const line of wrongs.slice(this.#told)) this.#options.report(`wrong: ${line}`);
+    this.#told = wrongs.length;
   }
 
   result(): SoakResult {

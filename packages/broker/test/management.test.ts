@@ -259,6 +259,25 @@ test('rows are narrowed to columns, and sorted', async (t) => {
   assert.deepEqual(overview.json, { object_totals: { queues: 0 } });
 });
 
+test('rows come in pages, counted as RabbitMQ counts them', async (t) => {
+  const { call } = await api(t);
+  const page = async (query: string): Promise<Record<string, unknown>> =>
+    (await call('GET', `exchanges/%2f?${query}`)).json as Record<string, unknown>;
+  const second = await page('page=2&page_size=2&name=amq.&sort=name&columns=name');
+  assert.deepEqual(second, {
+    total_count: 5,
+    filtered_count: 5,
+    item_count: 2,
+    page: 2,
+    page_size: 2,
+    page_count: 3,
+    items: [{ name: 'amq.headers' }, { name: 'amq.match' }],
+  });
+  assert.equal((await page('page=1&name=nothing'))['page_count'], 0);
+  for (const wrong of ['page=0', 'page=x', 'page=9', 'page=1&page_size=501', 'page=1&name=.&use_regex=true'])
+    assert.equal((await call('GET', `exchanges/%2f?${wrong}`)).status, 400, wrong);
+});
+
 test('names that no client could use are refused, and nothing of the broker ends', async (t) => {
   const { call } = await api(t);
   const long = 'x'.repeat(256);

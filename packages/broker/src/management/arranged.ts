@@ -1,10 +1,13 @@
+import { HttpError } from './http-error.js';
 import type { Answer } from './route.js';
 
 type Row = Readonly<Record<string, unknown>>;
 
 /**
  * An answer as the query of its path wants it, in RabbitMQ's words: `columns=name,queue_totals.messages` leaves out all
- * others, `sort=name` and `sort_reverse=true` put rows in order.
+ * others, `sort=name` and `sort_reverse=true` put rows in order, `page=2&page_size=50&name=part` gives one page of those whose
+ * name holds the part.
+ * @throws HttpError 400.
  */
 export function arranged(answer: Answer, query: URLSearchParams): Answer {
   const { body } = answer;
@@ -12,7 +15,40 @@ export function arranged(answer: Answer, query: URLSearchParams): Answer {
   const columns = query.get('columns')?.split(',') ?? [];
   const narrow = (row: unknown): unknown => (columns.length === 0 || !isRow(row) ? row : narrowed(row, columns));
   if (!Array.isArray(body)) return { ...answer, body: narrow(body) };
-  return { ...answer, body: sorted(body as unknown[], query).map(narrow) };
+  const rows = sorted(body as unknown[], query);
+  const page = query.get('page');
+  if (page === null) return { ...answer, body: rows.map(narrow) };
+  const { items, ...about } = pageOf(rows, page, query);
+  return { ...answer, body: { ...about, items: items.map(narrow) } };
+}
+
+/** Rows of a page unless the query says otherwise, and at most, as on RabbitMQ. */
+const [pageSizeDefault, pageSizeMax] = [100, 500];
+
+interface Page {
+  readonly total_count: number;
+  readonly filtered_count: number;
+  readonly item_count: number;
+  readonly page: number;
+  readonly page_size: number;
+  readonly page_count: number;
+  readonly items: readonly unknown[];
+}
+
+function pageOf(rows: readonly unknown[], text: string, query: URLSearchParams): Page {
+  const [page, size] = [Number(text), Number(query.get('page_size') ?? pageSizeDefault)];
+  if (!Number.isSafeInteger(page) || page < 1) throw new HttpError(400, `page ${text} is no whole number from 1`);
+  if (!Number.isSafeInteger(size) || size < 1 || size > pageSizeMax) {
+    throw new HttpError(400, `page_size is a whole number from 1 to ${pageSizeMax}`);
+  }
+  if (query.get('use_regex') === 'true') throw new HttpError(400, 'use_regex: this broker runs no regular expressions');
+  const part = query.get('name') ?? '';
+  const found = part === '' ? rows : rows.filter((row) => isRow(row) && shown(row['name']).includes(part));
+  const pages = Math.ceil(found.length / size);
+  if (page > Math.max(1, pages)) throw new HttpError(400, `page ${page} is out of range: there are ${pages}`);
+  const items = found.slice((page - 1) * size, page * size);
+  const counts = { total_count: rows.length, filtered_count: found.length, item_count: items.length };
+  return { ...counts, page, page_size: size, page_count: pages, items };
 }
 
 function sorted(rows: readonly unknown[], query: URLSearchParams): readonly unknown[] {

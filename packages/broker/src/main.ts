@@ -23,6 +23,7 @@ import { rabbitMqLimits } from './rabbitmq-limits.js';
 import { startManagement } from './management/management.js';
 import type { Management } from './management/management.js';
 import { MoveRefused, MoveUnfinished } from './move/target-error.js';
+import { moveMemory } from './move/move-state.js';
 import { runMove } from './move-command.js';
 import { writeDurably } from './durable-file.js';
 import { openStore } from './open-store.js';
@@ -210,6 +211,7 @@ async function serve(options: MainOptions, folder: DataFolder): Promise<void> {
     logger,
     onFatal: (error) => dieOf(error, folder),
   });
+  warnOfMove(folder, logger);
   const ended = untilSignal();
   const services = await listen(broker, options, logger);
   logger.info('the broker listens', { amqp: services.amqp, data: folder.path, replication: 'none' });
@@ -224,6 +226,14 @@ async function serve(options: MainOptions, folder: DataFolder): Promise<void> {
   noteStop(folder, broker, logger);
   await services.management.stop();
   await broker.stop();
+}
+
+/** Clients that did not get the new address would publish to a broker that nobody reads. */
+function warnOfMove(folder: DataFolder, logger: Logger): void {
+  const { target, finishedAtMs } = moveMemory(folder.path).load() ?? {};
+  if (finishedAtMs === undefined) return;
+  const at = new Date(finishedAtMs).toISOString();
+  logger.warn('this broker was moved: what is published here stays here until it is moved again', { target, at });
 }
 
 /** What a move tells the operator of; a full disk has no room for it, and the stop goes on. */

@@ -90,6 +90,7 @@ test(
     assert.equal(first !== false && first.properties.userId, 'guest');
 
     const again = await startBrokerProcess(t, folder.path);
+    assert.match(again.output().stderr, /this broker was moved/);
     const late = await open(again.amqp);
     late.channel.sendToQueue('work', Buffer.from('late'), { ...persistent, userId: 'guest' });
     await late.channel.waitForConfirms();

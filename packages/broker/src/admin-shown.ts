@@ -26,14 +26,14 @@ export function statusText(about: {
   const messages = (overview['queue_totals'] ?? {}) as Row;
   const blocked = overview['torcello_blocked'];
   const free = node['disk_free'];
-  const disk = `${size(free)} free; publishes are refused below ${size(node['disk_free_limit'])}`;
+  const disk = `${size(free)} free; publishes wait below ${size(node['disk_free_limit'])}`;
   const lines: readonly (readonly [string, string])[] = [
     ['broker', `${cell(overview['product_version'])}, process ${cell(node['os_pid'])}, up ${duration(node['uptime'])}`],
     ['amqp', about.amqp],
     ['management', about.management],
     ['publishes', blocked === null ? 'taken' : `refused: ${cell(blocked)}`],
     ['disk', typeof free === 'number' ? disk : 'not watched'],
-    ['memory', `${size(node['mem_used'])}; publishes are refused above ${size(node['mem_limit'])}`],
+    ['memory', `${size(node['mem_used'])}; publishes wait above ${size(node['mem_limit'])}`],
     ['clients', `${count(totals, 'connections')}, ${count(totals, 'channels')}, ${count(totals, 'consumers')}`],
     ['holds', `${count(totals, 'queues')}, ${count(totals, 'exchanges')}`],
     [
@@ -58,7 +58,7 @@ export function diagnosis(about: {
   const { node, blocked } = about;
   const isWell = blocked === null || blocked === undefined;
   const lines = [
-    isWell ? 'ok    publishes are taken' : `wrong publishes are refused: ${cell(blocked)}; ${cureFor(blocked, node)}`,
+    isWell ? 'ok    publishes are taken' : `wrong publishes wait: ${cell(blocked)}; ${cureFor(blocked, node)}`,
     ...closeTo(node),
     ...unread(about.queues),
     ...idlePolicies(about.policies, [...about.queues, ...about.exchanges]),
@@ -82,9 +82,9 @@ function closeTo(node: Row): string[] {
   const [used, most] = [Number(node['mem_used']), Number(node['mem_limit'])];
   const isLow = typeof free === 'number' && free >= limit && free < 2 * limit;
   return [
-    ...(isLow ? [`note  ${size(free)} are free on the disk; below ${size(limit)} publishes are refused`] : []),
+    ...(isLow ? [`note  ${size(free)} are free on the disk; below ${size(limit)} publishes wait`] : []),
     ...(used > 0.8 * most && used <= most
-      ? [`note  ${size(used)} of memory are needed; above ${size(most)} publishes are refused`]
+      ? [`note  ${size(used)} of memory are needed; above ${size(most)} publishes wait`]
       : []),
   ];
 }

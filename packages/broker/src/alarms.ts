@@ -12,7 +12,7 @@ export interface Resources {
 const diskReason = 'low on disk';
 
 /**
- * Watches free space and memory. Below the reserve publishes are refused, while acknowledgements, which need the reserve,
+ * Watches free space and memory. Below the reserve publishes wait, while acknowledgements, which need the reserve,
  * go on.
  */
 export class Alarms {
@@ -40,7 +40,7 @@ export class Alarms {
     this.#onChange = options.onChange;
   }
 
-  /** Why publishes are refused now; undefined when they are not. */
+  /** Why publishes wait now; undefined when they do not. */
   get reason(): string | undefined {
     return this.#reason;
   }
@@ -87,7 +87,7 @@ export class Alarms {
     if (reason === this.#reason || this.#isStopped) return;
     this.#reason = reason;
     if (reason === undefined) this.#logger.info('publishes are taken again');
-    else this.#logger.warn('publishes are refused', { reason });
+    else this.#logger.warn('publishes wait', { reason });
     this.#onChange(reason);
   }
 

@@ -30,6 +30,6 @@ export interface BrokerCore {
   readonly turns: Turns;
   readonly counters: Counters;
   readonly directReplies: DirectReplies;
-  /** Why publishes are refused now; undefined when they are not. */
+  /** Why publishes wait now; undefined when they are not. */
   readonly blockedReason: string | undefined;
 }

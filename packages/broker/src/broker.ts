@@ -88,7 +88,7 @@ export interface Broker {
   /** Number of connections, those that have not logged in included. */
   readonly connectionCount: number;
   readonly vhosts: ReadonlyMap<string, Vhost>;
-  /** Why publishes are refused now; undefined when they are not. */
+  /** Why publishes wait now; undefined when they are not. */
   readonly blockedReason: string | undefined;
   /**
    * Serves a client on this stream. `address` names the client for the log and counts towards the limits of one address;

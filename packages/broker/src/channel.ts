@@ -281,9 +281,7 @@ export class Channel implements ConsumerChannel, ChannelScope {
     if (this.transaction !== undefined) return this.transaction.holdPublish(routed);
     const outcome = handToQueues(this.connection, routed, this.confirms === undefined ? 'keep' : 'withdraw');
     if (outcome.isUnrouted) this.#unrouted(outcome.message, method.mandatory);
-    if (this.confirms !== undefined) return this.#confirm(outcome.ticket, outcome.isRefused);
-    const { blockedReason } = this.connection.core;
-    if (blockedReason !== undefined) throw new AmqpError('RESOURCE_ERROR', blockedReason, 'channel');
+    if (this.confirms !== undefined) this.#confirm(outcome.ticket, outcome.isRefused);
   }
 
   #unrouted(message: Message, isMandatory: boolean): void {

@@ -79,6 +79,8 @@ export class Connection implements ChannelConnection {
   #deadline: Timer | undefined;
   #isReading = true;
   #awaitsTurn = false;
+  /** A publish that waits for memory or disk, and everything behind it. */
+  #heldPublish: Frame | undefined;
   #isStarved = false;
   /** Its client does not read its answers, so that nothing is read from it either. */
   #isUnread = false;
@@ -138,7 +140,7 @@ export class Connection implements ChannelConnection {
       ...this.#ends,
       user: this.userName,
       vhost: this.#vhost?.name,
-      state: this.#state,
+      state: this.#heldPublish === undefined ? this.#state : 'blocked',
       openedAtMs: this.#openedAtMs,
       clientProperties: this.#clientProperties,
       channels: Array.from(this.#channels.values(), ({ about }) => about),
@@ -203,7 +205,7 @@ export class Connection implements ChannelConnection {
   }
 
   resumed(): void {
-    if (this.#isReading) return;
+    if (this.#isReading || this.#heldPublish !== undefined) return;
     this.#isReading = true;
     this.#goOn();
   }
@@ -220,9 +222,29 @@ export class Connection implements ChannelConnection {
 
   /** The broker's publishers must pause, or may go on. */
   tellBlocked(reason: string | undefined): void {
-    if (this.#state !== 'running' || !this.#capabilities.connectionBlocked) return;
-    if (reason === undefined) this.send(0, { name: 'connection.unblocked' });
-    else this.send(0, { name: 'connection.blocked', reason: shortText(reason) });
+    if (this.#state !== 'running') return;
+    const isTold = this.#capabilities.connectionBlocked;
+    if (isTold && reason !== undefined) this.send(0, { name: 'connection.blocked', reason: shortText(reason) });
+    if (isTold && reason === undefined) this.send(0, { name: 'connection.unblocked' });
+    if (reason === undefined) this.#publishHeld();
+  }
+
+  /** While there is no room for publishes a connection that publishes is not read, as on RabbitMQ: nothing of it is lost. */
+  #hold(publish: Frame): void {
+    this.#heldPublish = publish;
+    this.backlogIsFull();
+  }
+
+  #publishHeld(): void {
+    const publish = this.#heldPublish;
+    if (publish === undefined) return;
+    this.#heldPublish = undefined;
+    try {
+      this.#handle(publish);
+    } catch (error) {
+      this.#failFrom(error);
+    }
+    this.resumed();
   }
 
   /** Ends the connection with `connection.close` and waits a little for the answer. */
@@ -240,6 +262,8 @@ export class Connection implements ChannelConnection {
     this.send(0, { name: 'connection.close', replyCode, replyText, classId: at.classId, methodId: at.methodId });
     this.#state = 'closing';
     this.#release();
+    this.#heldPublish = undefined;
+    this.resumed();
     this.#deadline = this.core.clock.after(closeMsMax, () => this.#drop('connection.close was not answered'));
   }
 
@@ -286,6 +310,7 @@ export class Connection implements ChannelConnection {
         if (this.#writer.byteLength > outputMax) return this.#waitForReader();
         const frame = this.#reader.next();
         if (frame === undefined) return;
+        if (this.#mustWait(frame)) return this.#hold(frame);
         this.#handle(frame);
         if (count % sliceFrames === 0 && clock.monotonicMs() >= untilMs) return this.#awaitTurn();
       }
@@ -307,6 +332,11 @@ export class Connection implements ChannelConnection {
     if (!this.#isUnread) return;
     this.#isUnread = false;
     this.resumed();
+  }
+
+  #mustWait(frame: Frame): boolean {
+    if (this.core.blockedReason === undefined || this.#state !== 'running') return false;
+    return frame.type === 'method' && frame.method.name === 'basic.publish';
   }
 
   get #mayHandle(): boolean {
@@ -474,26 +504,17 @@ export class Connection implements ChannelConnection {
 
   #startHeartbeat(agreedMs: number): void {
     const { clock, limits } = this.core;
-    /** Who is not read for the disk's sake, or another one's turn, cannot be heard. */
-    const readAtMs = (): number => (this.#isListening || this.#isUnread ? this.#readAtMs : clock.monotonicMs());
-    const writtenAtMs = (): number => this.#writtenAtMs;
-    this.#heartbeat = new Heartbeat(
-      clock,
-      { agreedMs, leastMs: limits.heartbeatMsMin },
-      {
-        get readAtMs() {
-          return readAtMs();
-        },
-        get writtenAtMs() {
-          return writtenAtMs();
-        },
-        sendHeartbeat: () => {
-          this.#writer.heartbeat();
-          this.core.flusher.add(this);
-        },
-        onSilence: () => this.#drop('no heartbeat came for two intervals'),
+    const interval = { agreedMs, leastMs: limits.heartbeatMsMin };
+    this.#heartbeat = new Heartbeat(clock, interval, {
+      // Who is not read for the sake of disk or memory, or for another one's turn, cannot be heard.
+      readAtMs: () => (this.#isListening || this.#isUnread ? this.#readAtMs : clock.monotonicMs()),
+      writtenAtMs: () => this.#writtenAtMs,
+      sendHeartbeat: () => {
+        this.#writer.heartbeat();
+        this.core.flusher.add(this);
       },
-    );
+      onSilence: () => this.#drop('no heartbeat came for two intervals'),
+    });
   }
 
   #open(method: MethodNamed<'connection.open'>): void {

@@ -3,8 +3,8 @@ import type { Clock, Timer } from '@torcello/platform';
 /** What a heartbeat watches and does. */
 export interface HeartbeatPeer {
   /** Instants on the monotonic clock of the last bytes read and written, in milliseconds. While nobody reads there is no silence. */
-  readonly readAtMs: number;
-  readonly writtenAtMs: number;
+  readAtMs(): number;
+  writtenAtMs(): number;
   sendHeartbeat(): void;
   /** Nothing came for two intervals. */
   onSilence(): void;
@@ -45,8 +45,8 @@ export class Heartbeat {
   #look(): void {
     const nowMs = this.#clock.monotonicMs();
     const isInTime = nowMs - this.#dueAtMs < this.#intervalMs / 2;
-    if (isInTime && nowMs - this.#peer.readAtMs >= this.#silenceMs) return this.#peer.onSilence();
-    if (nowMs - this.#peer.writtenAtMs >= this.#intervalMs / 2) this.#peer.sendHeartbeat();
+    if (isInTime && nowMs - this.#peer.readAtMs() >= this.#silenceMs) return this.#peer.onSilence();
+    if (nowMs - this.#peer.writtenAtMs() >= this.#intervalMs / 2) this.#peer.sendHeartbeat();
     this.#arm();
   }
 }

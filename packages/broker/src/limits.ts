@@ -54,7 +54,7 @@ export interface BrokerLimits {
   readonly uncommittedBytesMax: number;
   /** Messages and settlements that one transaction may hold before its commit, in bytes. More is refused with 506. */
   readonly transactionBytesMax: number;
-  /** Free space of the data folder, in bytes, below which publishes are refused; acknowledgements go on. */
+  /** Free space of the data folder, in bytes, below which publishes wait; acknowledgements go on. */
   readonly diskFreeBytesMin: number;
   /** Room kept aside on the disk, in bytes, that a full disk gives back so that acknowledgements go on. */
   readonly diskReserveBytes: number;
@@ -67,7 +67,7 @@ export interface BrokerLimits {
    * somebody wants them.
    */
   readonly residentMessageBytesMax: number;
-  /** Memory of the process, in bytes, without mapped files, above which publishes are refused. */
+  /** Memory of the process, in bytes, without mapped files, above which publishes wait. */
   readonly memoryBytesMax: number;
   /** Body of a management request, in bytes. */
   readonly managementBodyBytesMax: number;

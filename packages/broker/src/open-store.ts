@@ -6,7 +6,7 @@ import { StoreFull } from './store/message-store.js';
 
 /**
  * What a broker left in its journal when it was killed on a full disk finds its room in the reserve.
- * @param lowBytes - room on the disk, in bytes, below which publishes are refused.
+ * @param lowBytes - room on the disk, in bytes, below which publishes wait.
  */
 export function openStore(
   folder: DataFolder,

@@ -73,9 +73,6 @@ export function handToQueues(
   refusal: Refusal | undefined,
 ): PublishOutcome {
   const { message } = routed;
-  if (connection.core.blockedReason !== undefined) {
-    return { ticket: 0, isRefused: true, isUnrouted: false, message };
-  }
   if (routed.isDirectReply) return answerDirectly(connection, message);
   connection.core.bodies.share(message, routed.queues);
   let ticket = 0;

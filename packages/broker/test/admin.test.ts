@@ -86,7 +86,7 @@ test('what people ask is told the truth when the password was changed, the disk 
   };
   const ask = (verb: AdminVerb): Promise<string> => said(folder.path, verb);
   assert.match(await ask('status'), /^publishes +refused: low on disk$/m);
-  assert.match(await ask('doctor'), /^wrong publishes are refused: low on disk; make room .* are free/m);
+  assert.match(await ask('doctor'), /^wrong publishes wait: low on disk; make room .* are free/m);
   const body = JSON.stringify({ password: 'other', tags: 'administrator' });
   const headers = { authorization: `Basic ${Buffer.from('guest:guest').toString('base64')}` };
   await fetch(`${management}/api/users/guest`, { method: 'PUT', headers, body });

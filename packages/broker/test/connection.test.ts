@@ -180,31 +180,63 @@ test('deliveries go in frames of the agreed size', async (t) => {
   await leave(other);
 });
 
-test('low disk space is told, publishes are refused, acknowledgements go on, and it ends', async (t) => {
+test('low disk space is told, publishes wait, everything else goes on, and it ends', async (t) => {
   let free = 1000;
   const { broker } = await brokerWith(t, { limits: { diskFreeBytesMin: 500 }, diskFreeBytes: () => free });
   const client = await new RawClient(broker).open({ capabilities: { 'connection.blocked': true } });
-  await client.channel();
+  const [reader, simple] = [await new RawClient(broker).open(), await new RawClient(broker).open()];
+  for (const each of [client, reader, simple]) await each.channel();
   client.send(1, { name: 'confirm.select' });
   client.send(1, { name: 'queue.declare', queue: 'q', durable: true });
   await client.method('queue.declare-ok');
-  client.publish(1, 'q', { properties: { deliveryMode: 2 }, body: Buffer.from('1') });
+  const publish = (by: RawClient, body: string): void =>
+    by.publish(1, 'q', { properties: { deliveryMode: 2 }, body: Buffer.from(body) });
+  const ready = (): number | undefined => broker.vhosts.get('/')?.queues.get('q')?.readyCount;
+  publish(client, '1');
   await client.method('basic.ack');
   free = 499;
   await broker.checkResources();
   assert.equal((await client.method('connection.blocked')).reason, 'low on disk');
-  client.publish(1, 'q', { properties: { deliveryMode: 2 }, body: Buffer.from('2') });
-  assert.equal((await client.method('basic.nack')).deliveryTag, 2);
-  client.send(1, { name: 'basic.get', queue: 'q' });
-  const { deliveryTag } = await client.method('basic.get-ok');
-  client.send(1, { name: 'basic.ack', deliveryTag });
+  for (const by of [client, simple]) {
+    publish(by, '2');
+    if (by === simple) by.send(1, { name: 'queue.declare', queue: 'q', passive: true });
+  }
+  reader.send(1, { name: 'basic.get', queue: 'q' });
+  const { deliveryTag } = await reader.method('basic.get-ok');
+  reader.send(1, { name: 'basic.ack', deliveryTag });
+  reader.send(1, { name: 'queue.declare', queue: 'late', durable: true });
+  await reader.method('queue.declare-ok');
+  assert.equal(ready(), 0);
+  assert.deepEqual(states(broker), ['blocked', 'blocked', 'running']);
   free = 500;
   await broker.checkResources();
   await client.method('connection.unblocked');
-  client.publish(1, 'q', { properties: {}, body: Buffer.from('3') });
-  assert.equal((await client.method('basic.ack')).deliveryTag, 3);
-  assert.equal(broker.vhosts.get('/')?.queues.get('q')?.readyCount, 1);
-  await leave(client);
+  assert.equal((await client.method('basic.ack')).deliveryTag, 2);
+  await simple.method('queue.declare-ok');
+  assert.equal(ready(), 2);
+  for (const each of [client, reader, simple]) await leave(each);
+});
+
+test('a client whose publish waits for room is told when the broker stops', async () => {
+  let free = 1000;
+  const limits = { diskFreeBytesMin: 500 };
+  const broker = await startBroker({
+    store: new MemoryStore(),
+    users: [{ name: 'guest', password: 'guest' }],
+    clock: new SimulatedClock(),
+    limits,
+    diskFreeBytes: () => free,
+  });
+  const client = await new RawClient(broker).open();
+  await client.channel();
+  free = 499;
+  await broker.checkResources();
+  client.publish(1, 'q', { properties: {}, body: Buffer.from('1') });
+  while (states(broker)[0] !== 'blocked') await turns(1);
+  const stopped = broker.stop();
+  assert.equal((await client.method('connection.close')).replyCode, 320);
+  client.send(0, { name: 'connection.close-ok' });
+  await stopped;
 });
 
 test('who publishes faster than the disk writes is not read until it has caught up', async (t) => {
@@ -238,7 +270,12 @@ test('a broker that could not look in time reads first what came meanwhile', () 
     look = action;
     return { cancel: () => undefined };
   };
-  const peer = { readAtMs: 0, writtenAtMs: 0, sendHeartbeat: () => undefined, onSilence: () => (silences += 1) };
+  const peer = {
+    readAtMs: () => 0,
+    writtenAtMs: () => 0,
+    sendHeartbeat: () => undefined,
+    onSilence: () => (silences += 1),
+  };
   const _watching = new Heartbeat(
     { ...systemClock, after, monotonicMs: () => nowMs },
     { agreedMs: 10_000, leastMs: 5_000 },
@@ -277,6 +314,13 @@ test('a connection with much to do lets another one have its turn', async (t) =>
   await leave(busy);
   await leave(other);
 });
+
+function states(broker: Broker): string[] {
+  return broker
+    .connections()
+    .map(({ state }) => state)
+    .toSorted();
+}
 
 async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));

@@ -35,20 +35,20 @@ function nodeMetrics(broker: Broker, limits: BrokerLimits): Metric[] {
       : [{ name: 'rabbitmq_disk_space_available_bytes', help: 'Free space of the data folder', value: diskFreeBytes }]),
     {
       name: 'rabbitmq_disk_space_available_limit_bytes',
-      help: 'Free space below which publishes are refused',
+      help: 'Free space below which publishes wait',
       value: limits.diskFreeBytesMin,
     },
     {
       name: 'rabbitmq_alarms_free_disk_space_watermark',
-      help: '1 while publishes are refused for want of disk',
+      help: '1 while publishes wait for want of disk',
       value: Number(reason === 'low on disk'),
     },
     {
       name: 'rabbitmq_alarms_memory_used_watermark',
-      help: '1 while publishes are refused for want of memory',
+      help: '1 while publishes wait for want of memory',
       value: Number(reason === 'low on memory'),
     },
-    { name: 'torcello_broker_blocked', help: '1 while publishes are refused', value: Number(reason !== undefined) },
+    { name: 'torcello_broker_blocked', help: '1 while publishes wait', value: Number(reason !== undefined) },
     { name: 'process_resident_memory_bytes', help: 'Resident memory', value: process.memoryUsage.rss() },
   ];
 }

@@ -179,15 +179,10 @@ export class TargetClient {
     const tuneOk = { name: 'connection.tune-ok', channelMax, frameMax: agreedFrame, heartbeat: agreedS } as const;
     this.send(tuneOk, connectionChannel);
     this.#writer.frameSizeBytesMax = agreedFrame;
-    const [readAtMs, writtenAtMs] = [() => this.#readAtMs, () => this.#writtenAtMs];
     const interval = { agreedMs: agreedS * 1000, leastMs: 0 };
     this.#heartbeat = new Heartbeat(this.#around.clock, interval, {
-      get readAtMs() {
-        return readAtMs();
-      },
-      get writtenAtMs() {
-        return writtenAtMs();
-      },
+      readAtMs: () => this.#readAtMs,
+      writtenAtMs: () => this.#writtenAtMs,
       sendHeartbeat: () => {
         this.#writer.heartbeat();
         this.flush();

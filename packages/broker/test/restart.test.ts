@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
+import { decodeProperties } from '@torcello/amqp091';
 import { emptyDisk, MemoryStore, startBroker } from '../src/index.js';
 import type { Broker, MemoryDisk } from '../src/index.js';
 import { RawClient } from './support/raw-client.js';
@@ -87,3 +88,38 @@ test('the copies that nobody sees are there after a restart, for the dead letter
   second.client.send(1, { name: 'basic.reject', deliveryTag, requeue: false });
   assert.equal(await declare(second.client, 'copy'), 1);
 });
+
+test('a dead letter with a key of its queue keeps CC, and goes to no copies, also when it dies again after a restart', async (t) => {
+  const disk = emptyDisk();
+  const first = await world(t, disk);
+  await declare(first.client, 'q', { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'middle' });
+  await declare(first.client, 'middle', { 'x-dead-letter-exchange': 'amq.direct' });
+  for (const [queue, routingKey] of [
+    ['copy', 'copied'],
+    ['end', 'middle'],
+  ] as const) {
+    await declare(first.client, queue);
+    first.client.send(1, { name: 'queue.bind', queue, exchange: 'amq.direct', routingKey });
+    await first.client.method('queue.bind-ok');
+  }
+  const properties = { deliveryMode: 2, headers: { CC: ['copied'] } };
+  first.client.publish(1, 'q', { properties, body: Buffer.from('a body') });
+  await reject(first.client, 'q');
+  assert.equal(await declare(first.client, 'copy'), 0);
+  await first.broker.stop();
+  const { client } = await world(t, disk);
+  await reject(client, 'middle');
+  assert.deepEqual([await declare(client, 'copy'), await declare(client, 'end')], [0, 1]);
+  await get(client, 'end');
+  const header = await client.frame();
+  assert.ok(header?.type === 'header', 'a header follows');
+  const { headers = {} } = decodeProperties(header.propertyBytes);
+  assert.deepEqual(headers['CC'], ['copied']);
+  const [newest, oldest] = headers['x-death'] as readonly { readonly 'routing-keys': readonly string[] }[];
+  assert.deepEqual([newest?.['routing-keys'], oldest?.['routing-keys']], [['middle'], ['q', 'copied']]);
+});
+
+async function reject(client: RawClient, queue: string): Promise<void> {
+  const { deliveryTag } = await get(client, queue);
+  client.send(1, { name: 'basic.reject', deliveryTag, requeue: false });
+}

@@ -124,8 +124,10 @@ export async function diskWithUser(): Promise<MemoryDisk> {
     topicPermissions: {},
   });
   await broker.durable();
+  // As it is before the stop, whose mark the first start would have to take away.
+  const found = { entities: new Map(disk.entities), messages: new Map(disk.messages) };
   await broker.stop();
-  return disk;
+  return found;
 }
 
 function rabbitHash(password: string): string {

@@ -17,6 +17,8 @@ export interface MessageContent {
   readonly deathsInARow?: number;
   /** Further routing keys that no receiver sees, RabbitMQ's `BCC`: a dead letter goes there again. Default none. */
   readonly hiddenCopies?: readonly string[] | undefined;
+  /** A dead letter got a routing key of its own, and goes to no copies (`CC`) any more. Default false. */
+  readonly areCopiesSpent?: boolean;
   /** Of the body in the store that it shares with others. Default: it has a body of its own. */
   readonly bodyNumber?: number | undefined;
 }
@@ -24,6 +26,7 @@ export interface MessageContent {
 /** What the store keeps of a message besides its fields, when there is something. */
 interface Extras {
   readonly copies?: readonly string[];
+  readonly areCopiesSpent?: true;
   /** The body lies elsewhere, once for several messages. */
   readonly body?: { readonly number: number; readonly bytes: number };
 }
@@ -54,6 +57,7 @@ export class Message {
   /** Time to live that the sender asked for, in milliseconds. */
   readonly expirationMs: number | undefined;
   readonly hiddenCopies: readonly string[] | undefined;
+  readonly areCopiesSpent: boolean;
   #propertyBytes: Uint8Array;
   #body: Uint8Array;
   #bodyNumber: number | undefined;
@@ -70,6 +74,7 @@ export class Message {
     this.priority = properties.priority ?? 0;
     this.expirationMs = properties.expiration === undefined ? undefined : Number(properties.expiration);
     this.hiddenCopies = content.hiddenCopies;
+    this.areCopiesSpent = content.areCopiesSpent === true;
     this.#propertyBytes = content.propertyBytes;
     this.#body = content.body;
     this.#bodyNumber = content.bodyNumber;
@@ -87,7 +92,7 @@ export class Message {
     const propertiesEnd = propertiesAt + record.readUInt32LE(keyEnd);
     const propertyBytes = record.subarray(propertiesAt, propertiesEnd);
     const bodyAt = bodyAtOf(record, propertiesAt);
-    const { copies, body } = extrasOf(record);
+    const { copies, areCopiesSpent = false, body } = extrasOf(record);
     return new Message({
       exchange: record.toString('utf8', 11, exchangeEnd),
       routingKey: record.toString('utf8', exchangeEnd, keyEnd),
@@ -96,6 +101,7 @@ export class Message {
       propertyBytes,
       body: body === undefined ? record.subarray(bodyAt) : bodyOf(body.number),
       hiddenCopies: copies,
+      areCopiesSpent,
       bodyNumber: body?.number,
     });
   }
@@ -193,9 +199,10 @@ export class Message {
   #extras(): Buffer | undefined {
     const { hiddenCopies: copies } = this;
     const number = this.#bodyNumber;
-    if (copies === undefined && number === undefined) return undefined;
+    if (copies === undefined && number === undefined && !this.areCopiesSpent) return undefined;
     const body = number === undefined ? undefined : { number, bytes: this.#body.length };
-    return Buffer.from(JSON.stringify({ copies, body }));
+    const areCopiesSpent = this.areCopiesSpent || undefined;
+    return Buffer.from(JSON.stringify({ copies, areCopiesSpent, body }));
   }
 }
 

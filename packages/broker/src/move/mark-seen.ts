@@ -25,6 +25,12 @@ export async function markSeen(
     ? await fetchAll(client, queue.name, count)
     : await consumeAll(client, queue.name, count, clock);
   for (const deliveryTag of tags) client.send({ name: 'basic.nack', deliveryTag, multiple: true, requeue: true });
+  // What went back is there, and marked, when the queue answers the next question.
+  await client.call(lookAt(queue.name), 'queue.declare-ok');
+}
+
+function lookAt(queue: string) {
+  return { name: 'queue.declare', queue, passive: true, arguments: {} } as const;
 }
 
 /** Lets a consumer hold messages as they come, so that they leave room in a queue that refuses more. */
@@ -74,10 +80,9 @@ async function consumeSome(client: TargetClient, consumer: Consumer, clock: Cloc
   const { queue, prefetchCount: count } = consumer;
   const before = client.deliveries;
   await consume(client, consumer);
-  const declare = { name: 'queue.declare', queue, passive: true, arguments: {} } as const;
   let [last, looks] = [-1, 0];
   while (client.deliveries - before < count) {
-    const { messageCount } = await client.call(declare, 'queue.declare-ok');
+    const { messageCount } = await client.call(lookAt(queue), 'queue.declare-ok');
     looks = client.deliveries === last ? looks + 1 : 0;
     if (looks >= (messageCount === 0 ? emptyLooks : stuckLooks)) break;
     last = client.deliveries;

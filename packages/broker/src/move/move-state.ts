@@ -16,6 +16,12 @@ export interface QueueUnderway {
   readonly ways: readonly Way[];
 }
 
+/** Ways of a queue that were taken away. */
+export interface ClosedWays extends QueueUnderway {
+  /** Wall-clock instant, milliseconds since 1970. */
+  readonly atMs: number;
+}
+
 /** What a move must know of the one before it, which may have been killed at any instant. */
 export interface MoveState {
   /** The target, without its password. */
@@ -26,6 +32,8 @@ export interface MoveState {
   /** By virtual host: exchanges whose bindings stand there for good. */
   readonly bound: Readonly<Record<string, readonly string[]>>;
   readonly underway?: QueueUnderway | undefined;
+  /** Those of the last minute: a target that is killed may come back with bindings that it had taken away. */
+  readonly closed?: readonly ClosedWays[];
 }
 
 /** Keeps the state of a move. `save` returns when it is durable. */

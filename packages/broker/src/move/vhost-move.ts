@@ -7,7 +7,7 @@ import { reachOf } from './dead-letter-reach.js';
 import { KeepAlive } from './keep-alive.js';
 import { giveBack, holdBack, markSeen } from './mark-seen.js';
 import type { MoveOptions } from './move.js';
-import type { MoveState, Way } from './move-state.js';
+import type { ClosedWays, MoveState, QueueUnderway, Way } from './move-state.js';
 import { QueueMove, underwayMax } from './queue-move.js';
 import type { TargetClient } from './target-client.js';
 import { MoveRefused, TargetError } from './target-error.js';
@@ -18,6 +18,10 @@ import { detourName, unbindWays, Ways } from './ways.js';
  * that there is such a queue: killed with -9 then, it comes back without them. So nothing is handed over before.
  */
 const quorumSettleMs = 5_000;
+/** For so long a target that is killed may forget that a binding was taken away, in milliseconds. */
+const closedKeptMs = 60_000;
+/** And not for more queues than these, the last ones. */
+const closedKeptMax = 2_000;
 /** Keeps exchanges there that would end with their last binding. */
 const guardName = 'torcello.move.guard';
 
@@ -172,8 +176,10 @@ export class VhostMove {
    */
   async #clear(): Promise<void> {
     await this.#guard();
-    const { underway } = this.#around.state();
-    if (underway?.vhost === this.#vhost.name) await unbindWays(this.#client, underway.queue, underway.ways);
+    const { underway, closed = [] } = this.#around.state();
+    for (const { vhost, queue, ways } of underway === undefined ? closed : [...closed, underway]) {
+      if (vhost === this.#vhost.name) await unbindWays(this.#client, queue, ways);
+    }
     for (const exchange of this.#vhost.exchanges.values()) {
       await this.#eachBinding(exchange, this.#bound.has(exchange.name) ? 'bind' : 'unbind');
     }
@@ -213,10 +219,12 @@ export class VhostMove {
   async #moveQueue(move: QueueMove, stopsAt?: (entry: QueueEntry) => boolean): Promise<void> {
     const { queue } = move;
     const { client, save } = this.#around;
-    const remember = (ways: readonly Way[]): void =>
-      save({ underway: { vhost: this.#vhost.name, queue: queue.name, ways } });
+    const place = { vhost: this.#vhost.name, queue: queue.name };
+    const remember = (made: readonly Way[]): void => save({ underway: { ...place, ways: made } });
     remember([]);
-    const ways = new Ways({ vhost: this.#vhost, queue: queue.name, client, bound: this.#bound, remember });
+    const closed = (made: readonly Way[]): void =>
+      save({ underway: { ...place, ways: [] }, closed: this.#closedLately({ ...place, ways: made }) });
+    const ways = new Ways({ vhost: this.#vhost, queue: queue.name, client, bound: this.#bound, remember, closed });
     const before = move.moved;
     const isHeld = await this.#holdBack(queue);
     try {
@@ -233,6 +241,12 @@ export class VhostMove {
     await this.#mark(move, Math.max(doubled, isHeld ? 0 : move.toMark));
     save({ underway: undefined });
     if (move.moved > 0) this.#around.onQueue?.(this.#vhost.name, queue.name, move.moved);
+  }
+
+  #closedLately(last: QueueUnderway): ClosedWays[] {
+    const atMs = this.#around.realClock.now();
+    const { closed = [] } = this.#around.state();
+    return [...closed.filter((one) => atMs - one.atMs < closedKeptMs), { ...last, atMs }].slice(-closedKeptMax);
   }
 
   get #isBegun(): boolean {

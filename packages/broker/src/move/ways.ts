@@ -17,6 +17,8 @@ export interface WaysAround {
   readonly bound: ReadonlySet<string>;
   /** Makes the ways durable, before the first message takes a new one. */
   remember(ways: readonly Way[]): void;
+  /** The same for ways that were taken away. */
+  closed(ways: readonly Way[]): void;
 }
 
 /**
@@ -60,9 +62,10 @@ export class Ways {
   /** Takes the bindings away again, after the last message was confirmed. */
   async close(): Promise<void> {
     const { client, queue } = this.#around;
-    await unbindWays(client, queue, [...this.#made.values()]);
+    const ways = [...this.#made.values()];
+    await unbindWays(client, queue, ways);
     this.#made.clear();
-    this.#around.remember([]);
+    this.#around.closed(ways);
   }
 
   /** The binding key of the message's own exchange; '' for the nameless one, undefined where that way is closed. */

@@ -108,12 +108,13 @@ export class Message {
 
   /** Length of the body in what the store kept, without a look at the rest. */
   static bodyBytesOf(record: Buffer): number {
-    return extrasOf(record).body?.bytes ?? record.length - bodyAtOf(record, propertiesAtOf(record));
+    const shared = record[0] === recordVersion ? undefined : extrasOf(record).body;
+    return shared?.bytes ?? record.length - bodyAtOf(record, propertiesAtOf(record));
   }
 
   /** Number of the body that the message in such a record shares with others. */
   static bodyNumberOf(record: Buffer): number | undefined {
-    return extrasOf(record).body?.number;
+    return record[0] === recordVersion ? undefined : extrasOf(record).body?.number;
   }
 
   /** Whether the message in such a record says when it expires, or how urgent it is. */

@@ -170,17 +170,19 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
     const bytes = Message.bodyBytesOf(record);
     const bodyNumber = Message.bodyNumberOf(record);
     if (bodyNumber !== undefined) this.#around.bodies.recoverUse(bodyNumber);
-    const cold = { position, bytes, isRedelivered: isSeen, bodyNumber };
     const { messageTtlMs } = this.#options;
     if (messageTtlMs === undefined && !Message.hasOwnRules(record)) {
-      this.#ready.pushCold({ ...cold, expiresAtMs: undefined }, 0);
+      this.#ready.pushCold({ position, bytes, isRedelivered: isSeen, expiresAtMs: undefined, bodyNumber }, 0);
       return;
     }
     const message = Message.fromRecord(record, () => nothing);
     const leftMs = this.#lifeLeftMs(message, message.arrivedAtMs);
     const expiresAtMs = leftMs === undefined ? undefined : this.#nowMs() + leftMs;
     this.#mayExpire ||= expiresAtMs !== undefined;
-    this.#ready.pushCold({ ...cold, expiresAtMs }, this.#priorityOf(message));
+    this.#ready.pushCold(
+      { position, bytes, isRedelivered: isSeen, expiresAtMs, bodyNumber },
+      this.#priorityOf(message),
+    );
   }
 
   /** Drops what ran out while the broker was down. To be called once after the last `recover`. */

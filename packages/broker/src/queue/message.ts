@@ -34,6 +34,7 @@ interface Extras {
 /** The broker adds to headers that were accepted, so it reads more than it accepts. */
 const ownLimits: DecodeLimits = { tableDepthMax: 16, tableEntriesMax: 1024, tableBytesMax: 256 * 1024 };
 
+const noExtras: Extras = {};
 const recordVersion = 1;
 /** As version 1, but extras stand before the body: their length in bytes (uint32) and JSON. */
 const recordVersionWithExtras = 2;
@@ -108,13 +109,12 @@ export class Message {
 
   /** Length of the body in what the store kept, without a look at the rest. */
   static bodyBytesOf(record: Buffer): number {
-    const shared = record[0] === recordVersion ? undefined : extrasOf(record).body;
-    return shared?.bytes ?? record.length - bodyAtOf(record, propertiesAtOf(record));
+    return extrasOf(record).body?.bytes ?? record.length - bodyAtOf(record, propertiesAtOf(record));
   }
 
   /** Number of the body that the message in such a record shares with others. */
   static bodyNumberOf(record: Buffer): number | undefined {
-    return record[0] === recordVersion ? undefined : extrasOf(record).body?.number;
+    return extrasOf(record).body?.number;
   }
 
   /** Whether the message in such a record says when it expires, or how urgent it is. */
@@ -221,7 +221,7 @@ function bodyAtOf(record: Buffer, propertiesAt: number): number {
 }
 
 function extrasOf(record: Buffer): Extras {
-  if (record[0] === recordVersion) return {};
+  if (record[0] === recordVersion) return noExtras;
   const propertiesAt = propertiesAtOf(record);
   const extrasAt = propertiesAt + record.readUInt32LE(propertiesAt - 4) + 4;
   return JSON.parse(record.toString('utf8', extrasAt, bodyAtOf(record, propertiesAt))) as Extras;

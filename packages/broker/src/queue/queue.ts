@@ -1,7 +1,8 @@
 import type { FieldTable } from '@torcello/amqp091';
 import type { Clock, Timer } from '@torcello/platform';
 import type { Pageable, Pager } from '../pager.js';
-import type { ChangeOwner, CommitLog, PendingChange, Refusal } from '../store/commit-log.js';
+import { recoveredChange } from '../store/commit-log.js';
+import type { ChangeOwner, CommitLog, Refusal } from '../store/commit-log.js';
 import { StoreDamage } from '../store/message-store.js';
 import type { MessagePlace } from '../store/message-store.js';
 import type { ColdEntry } from './cold-list.js';
@@ -50,7 +51,6 @@ const expiredPerTurnMax = 500;
 /** `enqueue` did not take the message. */
 export const refused = -1;
 const nothing = new Uint8Array();
-const recovered: PendingChange = { ticket: 0, operation: undefined, owner: undefined, refusal: 'keep' };
 
 /**
  * A queue: messages in order, consumers that take turns, and the rules by which messages leave unread. It knows nothing
@@ -312,7 +312,7 @@ export class Queue implements ReadyOwner, Pageable, ChangeOwner {
     };
     const message = Message.fromRecord(read({ queue: number, position }), (body) => read(placeOf(body)));
     const priority = this.#priorityOf(message);
-    return { message, position, priority, expiresAtMs, isRedelivered, returns: 0, stored: recovered };
+    return { message, position, priority, expiresAtMs, isRedelivered, returns: 0, stored: recoveredChange };
   }
 
   residentChanged(bytes: number): void {

@@ -1,3 +1,4 @@
+import { recoveredChange } from '../store/commit-log.js';
 import type { ChangeOwner, CommitLog, PendingChange, Refusal } from '../store/commit-log.js';
 import { StoreDamage } from '../store/message-store.js';
 import type { MessagePlace } from '../store/message-store.js';
@@ -14,8 +15,6 @@ interface HeldBody {
   count: number;
   readonly stored: PendingChange;
 }
-
-const recovered: PendingChange = { ticket: 0, operation: undefined, owner: undefined, refusal: 'keep' };
 
 /**
  * Bodies of messages that several durable queues keep: each lies in the store once, for as long as one of the queues
@@ -64,7 +63,7 @@ export class SharedBodies implements ChangeOwner {
   /** A body that was found in the store. */
   recover(number: number): void {
     this.#numberLast = Math.max(this.#numberLast, number);
-    this.#held.set(number, { count: 0, stored: recovered });
+    this.#held.set(number, { count: 0, stored: recoveredChange });
   }
 
   /** A message that was found in the store, and has this body. @throws StoreDamage when it is not there. */

@@ -20,6 +20,9 @@ export interface PendingChange {
   readonly refusal: Refusal;
 }
 
+/** What a start found in the store: it can no longer be taken back. */
+export const recoveredChange: PendingChange = { ticket: 0, operation: undefined, owner: undefined, refusal: 'keep' };
+
 /** What the log tells the broker. */
 export interface CommitLogEvents {
   /** Called once: a commit failed, and nobody knows what the disk holds. */
